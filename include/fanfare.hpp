@@ -94,12 +94,21 @@ inline std::string_view view(fanfare_text text) noexcept
 }
 
 // A time for the fields and parameters whose names end with _ms. A part of a millisecond is rounded up,
-// so that a time that is not zero stays so; a negative time is 0.
+// so that a time that is not zero stays so. A negative time is 0, as is one that is not a number, and one
+// that is too long for std::chrono::milliseconds, such as hours::max(), is the longest of these.
 template <class Rep, class Period>
 constexpr std::uint64_t ms(std::chrono::duration<Rep, Period> time)
 {
-    const auto count = std::chrono::ceil<std::chrono::milliseconds>(time).count();
-    return count < 0 ? 0 : static_cast<std::uint64_t>(count);
+    // Compared in floating point, where no long time overflows.
+    const std::chrono::duration<long double, std::milli> wide = time;
+    constexpr auto longest = std::chrono::milliseconds::max().count();
+    if (!(wide.count() > 0)) {
+        return 0;
+    }
+    if (wide.count() >= static_cast<long double>(longest)) {
+        return static_cast<std::uint64_t>(longest);
+    }
+    return static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::milliseconds>(time).count());
 }
 
 // A point in time for the fields whose names end with _unix_ms, and such a field as a point in time.

@@ -48,9 +48,6 @@ func (h *Hub) ClusterConnections(
 	ctx context.Context, filter ConnectionFilter, timeout time.Duration,
 ) (ClusterConnections, error) {
 	isCountOnly := filter.Limit < 0
-	if isCountOnly {
-		filter.Limit = 0
-	}
 	if err := filter.check(); err != nil {
 		return ClusterConnections{}, err
 	}

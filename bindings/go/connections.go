@@ -67,14 +67,14 @@ type ConnectionFilter struct {
 	Lagging bool
 	// SlowestFirst: those that lag most, and these first; else any, in no order.
 	SlowestFirst bool
-	// Limit: the most that are listed.
-	// Bounds: 1 to 1,000,000. Default: 1,000.
+	// Limit: the most that are listed; negative lists none.
+	// Bounds: at most 1,000,000. Default: 1,000.
 	Limit int
 }
 
 func (f *ConnectionFilter) check() error {
-	if f.Limit < 0 || f.Limit > 1_000_000 {
-		return &OptionError{"Limit", "1 to 1,000,000", ErrOptions}
+	if f.Limit > 1_000_000 {
+		return &OptionError{"Limit", "at most 1,000,000", ErrOptions}
 	}
 	return nil
 }
@@ -83,7 +83,10 @@ func (f *ConnectionFilter) native(memory *memory) C.fanfare_connection_filter {
 	given := C.fanfare_connection_filter_of_all()
 	given.subscription = memory.field(f.Subscription)
 	given.tag = memory.field(f.Tag)
-	given.limit = C.uint64_t(f.Limit)
+	given.limit = C.uint64_t(max(f.Limit, 0)) // 0 is the library's default
+	if f.Limit < 0 {
+		given.limit = 1 // which the caller drops
+	}
 	given.lagging = flag(f.Lagging)
 	given.slowest_first = flag(f.SlowestFirst)
 	return given
@@ -108,7 +111,11 @@ func (h *Hub) Connections(filter ConnectionFilter) ([]Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return listed(list)
+	connections, err := listed(list)
+	if filter.Limit < 0 {
+		return nil, err
+	}
+	return connections, err
 }
 
 // Connection describes one connection. The error is [ErrStale] when it has ended.

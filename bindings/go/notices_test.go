@@ -126,6 +126,11 @@ func TestConnectionsAreListedCountedChangedAndEnded(t *testing.T) {
 	if err != nil || len(connections) != 1 {
 		t.Fatal(connections, err)
 	}
+	for _, filter := range []fanfare.ConnectionFilter{{Limit: -1}, {Limit: -1, Subscription: "a"}} {
+		if none, err := hub.Connections(filter); err != nil || none != nil {
+			t.Errorf("%+v lists %+v, %v", filter, none, err)
+		}
+	}
 	connection := connections[0]
 	if connection.State != fanfare.ConnectionLive || connection.Policy != fanfare.PolicyDisconnect ||
 		time.Since(connection.Since) > time.Minute || connection.LagEvents != 0 {
@@ -164,7 +169,8 @@ func TestConnectionsAreListedCountedChangedAndEnded(t *testing.T) {
 		{second1(hub.Subscribers("#")), fanfare.ErrTopic},
 		{second1(hub.DisconnectTag("", 0)), fanfare.ErrArgument},
 		{second1(hub.DisconnectSubscription("a#", 0)), fanfare.ErrSubscription},
-		{second1(hub.Connections(fanfare.ConnectionFilter{Limit: -1})), fanfare.ErrOptions},
+		{second1(hub.Connections(fanfare.ConnectionFilter{Limit: 1_000_001})), fanfare.ErrOptions},
+		{second1(hub.Connections(fanfare.ConnectionFilter{Subscription: "a#", Limit: -1})), fanfare.ErrSubscription},
 		{second1(hub.Connections(fanfare.ConnectionFilter{Tag: "\xff"})), fanfare.ErrUTF8},
 	} {
 		if !errors.Is(want.got, want.want) {

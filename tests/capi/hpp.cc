@@ -15,6 +15,7 @@ extern "C" {
 
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <new>
 #include <string>
 #include <string_view>
@@ -405,6 +406,18 @@ void times_are_rounded_up()
     CHECK_EQ(fanfare::ms(1500us), 2);
     CHECK_EQ(fanfare::ms(0h), 0);
     CHECK_EQ(fanfare::ms(-5s), 0);
+    const std::uint64_t longest = std::uint64_t(std::numeric_limits<std::int64_t>::max());
+    const double none = std::numeric_limits<double>::quiet_NaN();
+    const double endless = std::numeric_limits<double>::infinity();
+    CHECK_EQ(fanfare::ms(std::chrono::hours::max()), longest);
+    CHECK_EQ(fanfare::ms(std::chrono::seconds::max()), longest);
+    CHECK_EQ(fanfare::ms(std::chrono::milliseconds::max()), longest);
+    CHECK_EQ(fanfare::ms(std::chrono::nanoseconds::max()), longest / 1000000 + 1);
+    CHECK_EQ(fanfare::ms(std::chrono::hours::min()), 0);
+    CHECK_EQ(fanfare::ms(std::chrono::duration<double>(1.0001)), 1001);
+    CHECK_EQ(fanfare::ms(std::chrono::duration<double>(endless)), longest);
+    CHECK_EQ(fanfare::ms(std::chrono::duration<double>(-endless)), 0);
+    CHECK_EQ(fanfare::ms(std::chrono::duration<double>(none)), 0);
     const auto at = std::chrono::system_clock::time_point(1234567890123ms);
     CHECK_EQ(fanfare::unix_ms(at), 1234567890123);
     CHECK(fanfare::time_of(1234567890123) == at);

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -115,7 +116,8 @@ func setDefault[T int | time.Duration](option *T, value T) {
 // say it, and when the event is published but its id is not known yet.
 //
 // The error is an [*Error]. [ErrUnknown] says that the event may be published; with every other error
-// nothing was. [ErrFull] and [ErrUnreached] come after [Options.Retries]: try again a little later.
+// nothing was. What may pass, such as [ErrFull], [ErrUnavailable], [ErrJournal], [ErrCluster] and [ErrUnreached],
+// comes after [Options.Retries]: try again a little later. [ErrUnanswered] is an [ErrUnknown].
 func (c *Client) Publish(ctx context.Context, topic string, event Event) (id string, err error) {
 	return c.PublishTo(ctx, []string{topic}, event)
 }
@@ -206,14 +208,14 @@ func (c *Client) deliver(
 				said.err = &Error{Kind: ErrUnknown, Cause: said.err}
 			}
 			return "", said.err
-		case unknown:
+		case unknown, halfway:
 			mayBeDone = true
 			if !isRepeatable {
 				return "", said.err
 			}
 		}
 		if failures >= c.options.Retries || !pause(ctx, failures, said.retryAfter) {
-			if mayBeDone && said.err.Kind != ErrUnknown {
+			if mayBeDone && !errors.Is(said.err, ErrUnknown) {
 				said.err = &Error{Kind: ErrUnknown, Cause: said.err}
 			}
 			return "", said.err

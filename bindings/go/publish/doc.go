@@ -23,6 +23,10 @@
 //
 // To finish a topic is repeated under [RepeatWithID] and [RepeatAlways]: a topic ends once.
 //
+// A server that is a node of a cluster and whose cluster's server does not answer in time says so
+// ([ErrUnanswered]). That counts as a lost answer too, but of one event alone: those before it are published, and
+// those behind it are sent again.
+//
 // A proxy that answers 500, 502 or 504, or 503 in other words than fanfare's, may have handed the
 // request on before. Such an answer counts as a lost one. One of 429 does not.
 package publish

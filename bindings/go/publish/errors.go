@@ -32,13 +32,34 @@ var (
 	ErrRefused = errors.New("refused")
 	// ErrUnreached: the server was not reached; nothing was published.
 	ErrUnreached = errors.New("the server was not reached")
+	// ErrTimeout: the content of a request came too slowly; nothing was published, try again.
+	ErrTimeout = errors.New("the events came too slowly")
+	// ErrJournal: the server's journal cannot be written, and its log says why; nothing was published.
+	ErrJournal = errors.New("the server's journal cannot be written")
+	// ErrCluster: the server of the server's cluster takes no events, and the log says why; nothing was
+	// published.
+	ErrCluster = errors.New("the cluster's server takes no events")
+	// ErrUnavailable: the server ends, or a part of it has failed; nothing was published.
+	ErrUnavailable = errors.New("the server is not available")
 	// ErrUnknown: the request was sent and its answer was lost; the event is published or not.
 	ErrUnknown = errors.New("the answer was lost: the event may be published or not")
+	// ErrUnanswered is an [ErrUnknown]: the cluster's server has not answered the server in time, and the
+	// event is on its way as a rule.
+	ErrUnanswered error = unanswered{}
 	// ErrUndelivered: [Publisher.Close] or [Publisher.Flush] has left events behind.
 	ErrUndelivered = errors.New("not all events were delivered")
 	// ErrURL: the server's URL or the token cannot be used.
 	ErrURL = errors.New("the URL or the token cannot be used")
 )
+
+// unanswered is the type of [ErrUnanswered].
+type unanswered struct{}
+
+func (unanswered) Error() string {
+	return "the cluster has not answered: the event may be published yet"
+}
+
+func (unanswered) Is(target error) bool { return target == ErrUnknown }
 
 // Error says what has become of a request. [errors.Is] finds its Kind and its Cause.
 type Error struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -415,4 +416,32 @@ func TestAServerWithoutAConnectionToSpareHasPublishedNothing(t *testing.T) {
 		t.Errorf("%+v", stats)
 	}
 	closeSoon(t, publisher)
+}
+
+func TestTimesThatNeverEndAreTimesAsOthers(t *testing.T) {
+	t.Parallel()
+	const endless = time.Duration(math.MaxInt64)
+	s := serve(t)
+	stream := s.subscribe("t")
+	client := s.client(&publish.Options{AnswerTimeMax: endless})
+	ctx, cancel := context.WithTimeout(context.Background(), endless)
+	defer cancel()
+	if _, err := client.Publish(ctx, "t", text(1)); err != nil {
+		t.Fatal(err)
+	}
+	stream.expect("1")
+	publisher := client.Publisher(&publish.PublisherOptions{FlushAfter: endless})
+	if err := publisher.PublishContext(ctx, "t", text(2)); err != nil {
+		t.Fatal(err)
+	}
+	if err := publisher.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	stream.expect("2")
+	closeSoon(t, publisher)
+	for _, event := range []publish.Event{{Data: "x", Retry: endless}, {Data: "x", Window: endless}, {Data: "x", Retry: math.MinInt64}} {
+		if _, err := client.Publish(ctx, "t", event); !errors.Is(err, publish.ErrEvent) {
+			t.Errorf("%+v: %v", event, err)
+		}
+	}
 }

@@ -54,6 +54,8 @@ const (
 	unreached
 	// unknown: the answer is lost.
 	unknown
+	// halfway: so many events are published, the next one is published or not, and those behind it are not.
+	halfway
 	// never: this server takes none of it.
 	never
 )
@@ -74,6 +76,7 @@ type answer struct {
 	Published *int    `json:"published"`
 	Line      *int    `json:"line"`
 	Error     *string `json:"error"`
+	Code      string  `json:"code"`
 }
 
 // send sends a request once.
@@ -150,14 +153,21 @@ func understand(status int, content []byte, saysWhen bool) said {
 		return outcome
 	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout && isOwn,
 		status == http.StatusServiceUnavailable && isOwn, isTurnedAway:
-		return said{kind: busy, count: count, err: problem(ErrFull)}
+		return said{kind: busy, count: count, err: problem(kindOf(status, a.Code))}
+	case isOwn && a.Code == "unanswered" && a.Published != nil && a.Line != nil:
+		return said{kind: halfway, count: count, err: problem(ErrUnanswered)}
+	case isOwn && a.Code == "unanswered":
+		return said{kind: unknown, err: problem(ErrUnanswered)}
+	case isOwn && status == http.StatusNotImplemented:
+		// It has not looked at the content.
+		return said{kind: never, err: problem(kindOf(status, a.Code))}
 	case status >= 500, status == http.StatusRequestTimeout:
 		return said{kind: unknown, err: problem(ErrUnknown)}
 	case status < 400:
 		// Another server's answer, or a redirect.
 		return said{kind: never, err: invalidAnswer(status)}
 	}
-	kind := kindOf(status)
+	kind := kindOf(status, a.Code)
 	if isOwn && a.Published != nil && a.Line != nil {
 		return said{kind: refused, count: count, err: problem(kind)}
 	}
@@ -172,8 +182,26 @@ func invalidAnswer(status int) *Error {
 	return &Error{Kind: ErrRefused, Status: status, Text: "this is no answer of a fanfare server"}
 }
 
-func kindOf(status int) error {
+// kindOf is the kind of an answer with a code of docs/server.md, or else by its status: of an earlier or a later
+// server, or of a proxy.
+func kindOf(status int, code string) error {
+	switch code {
+	case "late":
+		return ErrTimeout
+	case "unwritable":
+		return ErrJournal
+	case "unreachable":
+		return ErrCluster
+	case "closed", "unavailable":
+		return ErrUnavailable
+	case "conflict":
+		return ErrRefused
+	}
 	switch status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return ErrFull
+	case http.StatusRequestTimeout:
+		return ErrTimeout
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return ErrToken
 	case http.StatusConflict:

@@ -112,19 +112,27 @@ func (p *Publisher) settle(batch []entry, said said) {
 		done, lost := afterRefusal(batch, said.err)
 		p.take(len(batch), done, lost, nil)
 	case unknown:
-		var lost []Undelivered
-		var kept []entry
-		for _, e := range batch {
-			if !p.client.isRepeatable(e.isMarked) || p.ctx.Err() != nil {
-				lost = append(lost, giveUp([]entry{e}, said.err)...)
-				continue
-			}
-			e.mayBeDone = true
-			kept = append(kept, e)
-		}
+		lost, kept := p.afterLoss(batch, said.err)
 		p.take(len(batch), 0, lost, kept)
+	case halfway:
+		end := min(count+1, len(batch))
+		lost, kept := p.afterLoss(batch[count:end], said.err)
+		p.take(end, count, lost, kept)
 	case unreached:
 	}
+}
+
+// afterLoss says which of the events that may be published are given up, and which are repeated.
+func (p *Publisher) afterLoss(events []entry, err *Error) (lost []Undelivered, kept []entry) {
+	for _, e := range events {
+		if !p.client.isRepeatable(e.isMarked) || p.ctx.Err() != nil {
+			lost = append(lost, giveUp([]entry{e}, err)...)
+			continue
+		}
+		e.mayBeDone = true
+		kept = append(kept, e)
+	}
+	return lost, kept
 }
 
 // afterRefusal says how many of the events that the server refuses are done all the same, and which are

@@ -15,6 +15,7 @@ const { Questions } = require('./questions.js');
 const { response } = require('./response.js');
 const { handOver } = require('./socket.js');
 const { Stream } = require('./stream.js');
+const { deadlineOf } = require('./time.js');
 const { Topic, placeOf } = require('./topic.js');
 const { Waiting } = require('./waiting.js');
 
@@ -118,7 +119,7 @@ class Hub extends EventEmitter {
   }
 
   async flush({ timeoutMs, signal } = {}) {
-    const deadline = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs;
+    const deadline = deadlineOf(timeoutMs);
     for (;;) {
       signal?.throwIfAborted();
       const leftMs = Math.max(0, Math.ceil(deadline - performance.now()));

@@ -4,6 +4,8 @@
 // does not answer, and cannot be taken back: so few are there at once, and the others wait here. The pool's other
 // threads are for the hub's end, files and names of hosts.
 
+const { timeOf } = require('./time.js');
+
 /** How many questions of a hub are on threads of the pool, which has four. */
 const AT_ONCE = 2;
 /** How many questions of a hub there are, as in the library. */
@@ -19,13 +21,12 @@ class Questions {
 
   /** Asks in its turn, and for what is left of the time then: `question` is called with that. */
   async ask(timeoutMs, question) {
-    if (typeof timeoutMs !== 'number') return question(timeoutMs); // It is refused.
-    let leftMs = timeoutMs;
+    let leftMs = timeOf(timeoutMs);
     if (this.#asking < AT_ONCE) {
       this.#asking += 1;
     } else {
       if (this.#asking + this.#waiting.length >= QUESTIONS_MAX) throw tooMany();
-      const deadline = performance.now() + Math.min(timeoutMs, TIME_MAX_MS);
+      const deadline = performance.now() + Math.min(leftMs, TIME_MAX_MS);
       await new Promise((resolve) => { this.#waiting.push(resolve); });
       leftMs = deadline - performance.now();
     }

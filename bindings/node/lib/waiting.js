@@ -6,6 +6,7 @@ const { hold, release } = require('./alive.js');
 const bell = require('./bell.js');
 const native = require('./native.js');
 const { Queue } = require('./queue.js');
+const { deadlineOf } = require('./time.js');
 
 /** The longest time that a timer of JavaScript's has. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
@@ -71,10 +72,6 @@ class Waiting {
 
 function isFull({ code }) {
   return code === 'FANFARE_ERR_FULL';
-}
-
-function deadlineOf(timeoutMs) {
-  return timeoutMs === undefined ? Infinity : performance.now() + timeoutMs;
 }
 
 /** Waits behind others. */

@@ -7,6 +7,9 @@
 
 #include <math.h>
 
+/* How many connections are listed, unless the program says so, and at most. */
+enum { LIMIT = 1000, LIMIT_MAX = 1000000 };
+
 /* ---- lists ---- */
 
 static napi_value connection_value(napi_env env, const fanfare_connection *connection) {
@@ -63,8 +66,19 @@ static napi_value connections_done(napi_env env, job *job) {
 }
 
 static fanfare_status connections_run(job *job) {
-    return fanfare_hub_connections(job->hub->native, job->options,
-                                   (fanfare_connections **)&job->result);
+    const fanfare_connection_filter *filter = job->options;
+    if (filter->limit > 0) {
+        return fanfare_hub_connections(job->hub->native, filter,
+                                       (fanfare_connections **)&job->result);
+    }
+    /* A limit of 0 is the library's default: one is asked for, so that what is wrong is told, and
+     * none is given. */
+    fanfare_connection_filter of_one = *filter;
+    fanfare_connections *unused = NULL;
+    of_one.limit = 1;
+    fanfare_status code = fanfare_hub_connections(job->hub->native, &of_one, &unused);
+    fanfare_connections_free(unused);
+    return code;
 }
 
 /* connections(hub, filter) -> Promise of an array */
@@ -80,8 +94,15 @@ static napi_value hub_connections(napi_env env, napi_callback_info info) {
     fanfare_connection_filter *filter = memory_take(env, &job->memory, sizeof(*filter));
     if (filter) {
         *filter = fanfare_connection_filter_of_all();
+        filter->limit = LIMIT;
     }
-    if (!filter || !struct_read(env, &job->memory, args[1], &CONNECTION_FILTER_SPEC, filter)) {
+    bool read =
+        filter && struct_read(env, &job->memory, args[1], &CONNECTION_FILTER_SPEC, filter);
+    if (read && filter->limit > LIMIT_MAX) {
+        throw_option(env, FANFARE_ERR_OPTIONS, "limit", FANFARE_TEXT("0 to 1,000,000"));
+        read = false;
+    }
+    if (!read) {
         job_free(job);
         return NULL;
     }
@@ -289,7 +310,6 @@ static fanfare_status cluster_connections_run(job *job) {
 /* clusterConnections(hub, filter, timeoutMs) -> Promise of what clusterSubscribers
  * gives, and connections */
 static napi_value hub_cluster_connections(napi_env env, napi_callback_info info) {
-    enum { LIMIT = 1000 };
     napi_value args[3];
     if (!args_of(env, info, COUNT_OF(args), args)) {
         return NULL;

@@ -22,6 +22,10 @@ test('connections are listed, described, and counted', async (t) => {
   assert.equal((await hub.connections({ tag: '1' })).length, 2);
   assert.equal((await hub.connections({ subscription: 'user/3' })).length, 1);
   assert.equal((await hub.connections({ limit: 3, slowestFirst: true })).length, 3);
+  assert.equal((await hub.connections({ limit: undefined })).length, 5);
+  assert.equal((await hub.connections({ limit: 1_000_000 })).length, 5);
+  assert.deepEqual(await hub.connections({ limit: 0 }), []);
+  assert.deepEqual(await hub.connections({ limit: -0, tag: '1', slowestFirst: true }), []);
   assert.equal((await hub.connections({ lagging: true })).length, 0);
   assert.equal((await hub.connection(id)).id, id);
   assert.equal(await hub.subscribers('a'), 5);
@@ -75,7 +79,10 @@ test('questions that are wrong are refused', async (t) => {
     [() => hub.connection(-1n), 'FANFARE_ERR_STALE'],
     [() => hub.connections({ subscription: '' }), 'FANFARE_ERR_SUBSCRIPTION'],
     [() => hub.connections({ limits: 1 }), 'ERR_INVALID_ARG_TYPE'],
+    [() => hub.connections({ subscription: '', limit: 0 }), 'FANFARE_ERR_SUBSCRIPTION'],
     [() => hub.connections({ limit: -1 }), 'FANFARE_ERR_OPTIONS'],
+    [() => hub.connections({ limit: 1_000_001 }), 'FANFARE_ERR_OPTIONS'],
+    [() => hub.connections({ limit: Infinity }), 'FANFARE_ERR_OPTIONS'],
     [() => hub.subscribers('+'), 'FANFARE_ERR_TOPIC'],
     [() => hub.subscribers(), 'ERR_INVALID_ARG_TYPE'],
     [() => hub.subscriptionCounts(1_000_001), 'FANFARE_ERR_OPTIONS'],
@@ -87,6 +94,7 @@ test('questions that are wrong are refused', async (t) => {
   }
   await hub.close();
   await assert.rejects(hub.connections(), { code: 'FANFARE_ERR_CLOSED' });
+  await assert.rejects(hub.connections({ limit: 0 }), { code: 'FANFARE_ERR_CLOSED' });
 });
 
 test('rules are set, listed, and removed', async (t) => {

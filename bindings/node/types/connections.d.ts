@@ -34,7 +34,7 @@ export interface ConnectionFilter {
   subscription?: string | undefined;
   /** Only those with this tag. */
   tag?: string | undefined;
-  /** The most that are listed. Bounds: 1 to 1,000,000. Default: 1,000. */
+  /** The most that are listed; 0 lists none. Bounds: at most 1,000,000. Default: 1,000. */
   limit?: number | undefined;
   /** Only those that lag or replay. */
   lagging?: boolean | undefined;

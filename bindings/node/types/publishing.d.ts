@@ -31,7 +31,7 @@ export interface EventOptions {
 
 /** For how long a call waits for space. */
 export interface WaitOptions {
-  /** The longest time; without one there is no bound. */
+  /** The longest time; without one, or if it is infinite, there is no bound. One below 0 is over at once. */
   timeoutMs?: number | undefined;
   signal?: Signal | undefined;
 }

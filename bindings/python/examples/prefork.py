@@ -15,7 +15,7 @@ import sys
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
 
-from fanfare import FullError, Hub, Publisher, PublishServer, UnreachableError
+from fanfare import ClosedError, FullError, Hub, Publisher, PublishServer, UnreachableError
 
 app = Flask(__name__)
 publisher = Publisher(os.environ.get("FANFARE", "unix:/run/app/fanfare.sock"))
@@ -25,7 +25,7 @@ publisher = Publisher(os.environ.get("FANFARE", "unix:/run/app/fanfare.sock"))
 def publish(topic: str) -> ResponseReturnValue:
     try:
         return {"id": publisher.publish(topic, request.get_data()), "worker": os.getpid()}
-    except (FullError, UnreachableError) as why:
+    except (FullError, ClosedError, UnreachableError) as why:
         return {"error": str(why)}, 503
 
 

@@ -64,6 +64,7 @@ def test_connections_are_listed_and_described(hub: Hub) -> None:
 def test_connections_are_found_by_subscription_and_tag_and_counted(hub: Hub) -> None:
     with_names = streams(hub, "news", "a/#", "a/b")
     assert len(hub.connections(limit=2)) == 2
+    assert hub.connections(limit=0) == []
     assert [one.subscriptions for one in hub.connections(subscription="a/#")] == [("a/#",)]
     assert [one.subscriptions for one in hub.connections(tag="tag news")] == [("news",)]
     assert (hub.subscribers("a/b"), hub.subscribers("news"), hub.subscribers("x")) == (2, 1, 0)
@@ -145,7 +146,7 @@ def test_what_is_wrong_is_refused(hub: Hub) -> None:
     for wrong in (0, -1, 2**64, 12345):
         with pytest.raises(StaleError):
             hub.disconnect(wrong)
-    for limit in (0, 1_000_001):
+    for limit in (-1, 1_000_001):
         with pytest.raises(ValueError, match="limit may be"):
             hub.connections(limit=limit)
     with pytest.raises(ValueError, match="limit may be"):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import trio
 from client import DEADLINE_S, client_that_does_not_read, events, wait_until
 
 from fanfare import (
@@ -127,30 +128,60 @@ def test_an_interrupt_ends_a_publisher_that_waits() -> None:
             signal.signal(signal.SIGALRM, before)
 
 
-def test_a_coroutine_that_waits_is_told_of_space_and_does_not_try_until_then(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    attempts = 0
+@pytest.fixture
+def attempts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with each attempt to publish one event."""
+    made: list[int] = []
     publish = _Call.__call__
 
     def counted(self: _Call, timeout_ms: int) -> int:
-        nonlocal attempts
-        attempts += 1
+        made.append(timeout_ms)
         return publish(self, timeout_ms)
 
+    monkeypatch.setattr(_Call, "__call__", counted)
+    return made
+
+
+def test_a_coroutine_that_waits_is_told_of_space_and_does_not_try_until_then(
+    attempts: list[int],
+) -> None:
     async def run(hub: Hub, client: object) -> None:
+        attempts.clear()
         waits = asyncio.create_task(hub.publish_async("news", BIG))
         # To try again every 16 ms would be seen here many times.
         await asyncio.sleep(0.4)
         assert not waits.done()
-        assert attempts == 1
+        assert len(attempts) == 1
         read_on(client)
         assert await asyncio.wait_for(waits, DEADLINE_S)
-        assert attempts <= 3
+        assert len(attempts) <= 3
 
     with full_hub() as (hub, client):
-        monkeypatch.setattr(_Call, "__call__", counted)
         asyncio.run(run(hub, client))
+
+
+def test_a_task_of_trio_that_waits_is_told_of_space_and_does_not_try_until_then(
+    attempts: list[int],
+) -> None:
+    async def run(hub: Hub, client: object) -> None:
+        ids: list[str] = []
+
+        async def publish() -> None:
+            ids.append(await hub.publish_async("news", BIG))
+
+        attempts.clear()
+        with trio.fail_after(DEADLINE_S):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(publish)
+                await trio.sleep(0.4)
+                assert ids == []
+                assert len(attempts) == 1
+                read_on(client)
+        assert len(ids) == 1
+        assert len(attempts) <= 3
+
+    with full_hub() as (hub, client):
+        trio.run(run, hub, client)
 
 
 def test_coroutines_that_are_cancelled_or_late_leave_nothing_behind() -> None:

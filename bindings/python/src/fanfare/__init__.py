@@ -70,7 +70,7 @@ from .metrics import Metrics
 from .notices import Connected, Disconnected, Notice, Notices, Unwanted, Wanted
 from .process import PerProcess
 from .publish_server import PublishServer
-from .publisher import Publisher, UnreachableError
+from .publisher import Publisher, RefusedError, UnansweredError, UnreachableError
 from .rules import Rule
 from .stream_request import StreamRequest
 from .streams import STREAM_HEADERS, Stream
@@ -133,6 +133,7 @@ __all__ = [
     "PublishServer",
     "Publisher",
     "Refusal",
+    "RefusedError",
     "RequestError",
     "Route",
     "Rule",
@@ -155,6 +156,7 @@ __all__ = [
     "Topic",
     "TopicError",
     "Topics",
+    "UnansweredError",
     "Unhandled",
     "UnreachableError",
     "UnreadSocketError",

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ._doorbell import OwnBell, bell_here
 from ._native import lib
-from ._waiting import gevent_here, interruptible, milliseconds, pause, pooled, within
+from ._waiting import bounded, gevent_here, interruptible, milliseconds, pause, pooled, within
 from .errors import check, error
 
 #: The longest time that the library is waited for at once, so that signals' handlers run.
@@ -43,6 +43,7 @@ class Base:
 
 def wait_for(call: Call, timeout: float | None, *, is_clustered: bool) -> None:
     """Has the library wait until there is space. Under gevent other greenlets run meanwhile."""
+    timeout = bounded(timeout)
     if is_clustered and timeout != 0:
         # In one call: who waits for an id in parts would not get it when a part is over.
         return check(interruptible(lambda: call(milliseconds(timeout))))
@@ -63,6 +64,7 @@ async def wait_for_async(call: Call, timeout: float | None, *, is_clustered: boo
 
     A cancelled call has done nothing, but in a cluster.
     """
+    timeout = bounded(timeout)
     if is_clustered and timeout != 0:
         return check(await pooled(lambda: call(milliseconds(timeout))))
     deadline = None if timeout is None else time.monotonic() + timeout

@@ -61,6 +61,10 @@ CHOICES = {
 WHOLE = "a whole number from 0 to 2**64 - 1"
 
 
+#: The latest moment, in seconds since 1970: in milliseconds it is a number that JSON has exactly.
+MOMENT_S_MAX = 2**53 // 1000
+
+
 class Memory:
     """What one call lends to the library: kept until the call has returned."""
 
@@ -211,7 +215,12 @@ def unix_ms(moment: Moment | None) -> int:
     if not isinstance(moment, int | float):
         kind = type(moment).__name__
         raise TypeError(f"a moment is a number of seconds since 1970 or a datetime, not {kind}")
-    return max(1, math.ceil(moment * 1000))
+    if not moment <= MOMENT_S_MAX:
+        raise ValueError(
+            f"a moment is a number of seconds since 1970, at most {MOMENT_S_MAX:,}, not {moment}; "
+            "give None if there is none"
+        )
+    return math.ceil(max(0.001, moment) * 1000)
 
 
 def problem(

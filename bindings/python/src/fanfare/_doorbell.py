@@ -47,7 +47,8 @@ class Doorbell:
         self._count = ffi.new("size_t *")
         self._draining = threading.Lock()
         self._wake: Callable[[], None] | None = None
-        self._is_woken = False
+        #: Whether :meth:`wake` was called.
+        self.is_woken = False
 
     def drain(self, read: Callable[[Any], T], capacity: int | None = None) -> list[T]:
         """What a function reads of the next notices, whose texts are valid until it returns.
@@ -91,7 +92,7 @@ class Doorbell:
         loop = asyncio.get_running_loop()
         rung: asyncio.Future[None] = loop.create_future()
         self._wake = lambda: call_soon(loop, lambda: _ring(rung))
-        if self._is_woken:
+        if self.is_woken:
             return
         loop.add_reader(self.fd, _ring, rung)
         try:
@@ -107,14 +108,14 @@ class Doorbell:
                 token.run_sync_soon(scope.cancel)
 
         self._wake = wake
-        if self._is_woken:
+        if self.is_woken:
             return
         with scope:
             await trio.lowlevel.wait_readable(self.fd)
 
     def wake(self) -> None:
         """Ends the wait of a task, and all later ones, from any thread."""
-        self._is_woken = True  # first, as a task that begins to wait looks at it last
+        self.is_woken = True  # first, as a task that begins to wait looks at it last
         wake = self._wake
         if wake is not None:
             wake()
@@ -245,12 +246,22 @@ class OwnBell:
 
     def wait(self, seconds: float | None) -> None:
         """Waits in the thread, or under gevent in the greenlet, for a slice of a time at most."""
-        self.doorbell.wait(seconds)
-        self._drain()
+        ends = time.monotonic() + (SLICE_S if seconds is None else max(0.0, min(SLICE_S, seconds)))
+        # The doorbell also rings without a notice, as it does for a new source.
+        while not self._drain() and not self.doorbell.is_woken:
+            left = ends - time.monotonic()
+            if left <= 0:
+                return
+            self.doorbell.wait(left)
 
     async def wait_async(self) -> None:
+        """Waits for a notice in the running event loop, or until this is closed.
+
+        :raises BusyError: Another task waits.
+        """
         await self.doorbell.wait_async()
-        self._drain()
+        while not self._drain() and not self.doorbell.is_woken:
+            await self.doorbell.wait_async()
 
     def close(self) -> None:
         """Wakes what waits, from any thread."""
@@ -260,8 +271,9 @@ class OwnBell:
     def __await__(self) -> Generator[Any, None, None]:
         return self.wait_async().__await__()
 
-    def _drain(self) -> None:
-        self.doorbell.drain(_token)
+    def _drain(self) -> bool:
+        """Takes the notices that wait; whether there were any."""
+        return bool(self.doorbell.drain(_token))
 
 
 class LoopBell:

@@ -16,6 +16,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+#: What is longer has no bound: 100 years, in seconds. What waits takes no time that is much longer.
+ENDLESS_S = 100 * 365 * 86_400
+
 
 def trio_here() -> Any | None:  # noqa: ANN401 (trio need not be installed)
     """The module trio if the task that runs is one of its, also below anyio."""
@@ -57,9 +60,28 @@ def blocking(function: Callable[[], T]) -> T:
     return result
 
 
+def bounded(timeout: float | None) -> float | None:
+    """A time as a program gives it, in seconds: ``None``, and what is endless, has no bound.
+
+    A negative time is 0.
+    """
+    if timeout is None:
+        return None
+    try:
+        is_no_number = math.isnan(timeout)
+    except OverflowError:  # a whole number that no float comes near
+        is_no_number = False
+    if is_no_number:
+        raise ValueError(
+            "timeout is not a number: give a time in seconds, 0 not to wait, or None for no bound"
+        )
+    return None if timeout > ENDLESS_S else max(0.0, timeout)
+
+
 def milliseconds(timeout: float | None) -> int:
     """A time in seconds as the library takes it; ``None`` has no bound."""
-    return 2**64 - 1 if timeout is None else min(max(0, math.ceil(timeout * 1000)), 2**63)
+    bound = bounded(timeout)
+    return 2**64 - 1 if bound is None else math.ceil(bound * 1000)
 
 
 def interruptible(function: Callable[[], T]) -> T:

@@ -81,17 +81,18 @@ class Administering(Base):
         :param tag: Only those with this tag.
         :param lagging: Only those that lag or replay.
         :param slowest_first: Those that lag most, and these first; else any, in no order.
-        :param limit: The most that are listed.
-            Bounds: 1 to 1,000,000.
+        :param limit: The most that are listed; 0 lists none.
+            Bounds: 0 to 1,000,000.
         :raises SubscriptionError: It is no topic and no filter.
         """
-        if not 1 <= limit <= 1_000_000:
-            raise ValueError("limit may be 1 to 1,000,000")
+        if not 0 <= limit <= 1_000_000:
+            raise ValueError("limit may be 0 to 1,000,000")
         memory = Memory()
-        wanted = selection(memory, subscription, tag, lagging, slowest_first, limit)
+        # To the library a limit of 0 is its default: one is asked for, and none is given.
+        wanted = selection(memory, subscription, tag, lagging, slowest_first, max(limit, 1))
         out = ffi.new("fanfare_connections **")
         check(lib.fanfare_hub_connections(self._native, wanted, out))
-        return listed(out[0])
+        return listed(out[0])[:limit]
 
     def connection(self, id: int) -> Connection:  # noqa: A002 (what it is)
         """Describes one connection.

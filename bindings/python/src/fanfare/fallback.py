@@ -12,6 +12,7 @@ from typing import Any
 from ._convert import decoded, out_of_bounds
 from ._doorbell import Doorbell
 from ._native import ffi, lib
+from ._waiting import bounded
 from .errors import check, error
 
 _TOKEN = 1
@@ -76,6 +77,7 @@ class Fallback:
         :raises ClosedError: It is closed.
         :raises BusyError: Another thread or task accepts.
         """
+        timeout = bounded(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             self._begin()

@@ -20,8 +20,13 @@ from urllib.parse import parse_qs, urlsplit
 from ._native import lib
 from .errors import (
     AddressError,
+    ClosedError,
+    ClusterError,
     FanfareError,
     FinishedError,
+    FullError,
+    JournalError,
+    TimedOutError,
     TooLargeError,
     TooManyError,
 )
@@ -37,6 +42,14 @@ IDLE_S_MAX = 60.0
 #: closed while some of it is unread is reset, and the publisher may not see the answer.
 LINGER_S_MAX = 2.0
 _FIELDS = {"topic", "topics", "data", "event", "id", "key", "retry", "window", "finish"}
+#: The codes of answers to requests that reach no hub; docs/server.md has all.
+_CODES = {
+    HTTPStatus.UNAUTHORIZED: "token",
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.LENGTH_REQUIRED: "transfer_coding",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
+    HTTPStatus.NOT_IMPLEMENTED: "method",
+}
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 
@@ -235,7 +248,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = self.is_unread = True
         self.request_version = self.protocol_version
         status = HTTPStatus(code)
-        self._answer(status, {"error": message or explain or status.phrase})
+        error = message or explain or status.phrase
+        self._answer(status, {"error": error, "code": _CODES.get(status, "invalid")})
 
     def do_POST(self) -> None:
         target = urlsplit(self.path)
@@ -256,12 +270,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             else:
                 self._answer(HTTPStatus.OK, {"id": self._one(target.path, query, content)})
         except _RefusedError as no:
-            self._answer(no.status, {"error": str(no), "published": published})
+            self._refuse(no.status, _CODES.get(no.status, "invalid"), str(no), published)
+        except (FullError, TimedOutError):  # for as long as an event may wait for space
+            error = "too much waits to be sent; try again later"
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "full", error, published)
         except FanfareError as problem:
-            self._answer(_status(problem), {"error": str(problem), "published": published})
+            self._refuse(*_status_and_code(problem), str(problem), published)
         except (ValueError, TypeError, OverflowError, RecursionError) as problem:
             error = f"the request is not understood: {problem}"
-            self._answer(HTTPStatus.BAD_REQUEST, {"error": error, "published": published})
+            self._refuse(HTTPStatus.BAD_REQUEST, "invalid", error, published)
 
     def _check(self) -> None:
         if self._token is not None:
@@ -329,6 +346,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._hub.publish_many([publication], timeout=ROOM_S_MAX)
         return 1
 
+    def _refuse(self, status: HTTPStatus, code: str, error: str, published: int) -> None:
+        self._answer(status, {"error": error, "code": code, "published": published})
+
     def _answer(self, status: HTTPStatus, answer: dict[str, object]) -> None:
         if self.is_unread:  # what is left of it would be taken for the next request
             self.close_connection = True
@@ -347,14 +367,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
-def _status(problem: FanfareError) -> HTTPStatus:
+def _status_and_code(problem: FanfareError) -> tuple[HTTPStatus, str]:
     if isinstance(problem, FinishedError):
-        return HTTPStatus.CONFLICT
+        return HTTPStatus.CONFLICT, "finished"
     if isinstance(problem, TooLargeError):
-        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large"
     if isinstance(problem, ValueError | TooManyError):
-        return HTTPStatus.BAD_REQUEST
-    return HTTPStatus.SERVICE_UNAVAILABLE
+        return HTTPStatus.BAD_REQUEST, "invalid"
+    for kind, code in (
+        (ClosedError, "closed"),
+        (JournalError, "unwritable"),
+        (ClusterError, "unreachable"),
+    ):
+        if isinstance(problem, kind):
+            return HTTPStatus.SERVICE_UNAVAILABLE, code
+    return HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"
 
 
 def _first(query: dict[str, list[str]], field: str) -> str | None:
@@ -413,10 +440,11 @@ def _discard(sock: socket.socket) -> None:
 
 
 def _turn_away(sock: socket.socket) -> None:
+    content = b'{"error":"too many connections here; try again later","code":"full"}'
     with contextlib.suppress(OSError), sock:
         sock.settimeout(0)
         sock.send(
             b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
-            b'Content-Type: application/json\r\nContent-Length: 37\r\n\r\n{"error":"too many '
-            b'connections here"}'
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+            % (len(content), content)
         )

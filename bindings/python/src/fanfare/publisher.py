@@ -7,6 +7,7 @@ import contextlib
 import functools
 import http.client
 import json as jsons
+import operator
 import os
 import re
 import select
@@ -17,7 +18,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
 
-from ._convert import Text, encoded
+from ._convert import Text, encoded, no_whole_number
 from ._native import lib
 from ._waiting import pooled
 from .errors import (
@@ -29,6 +30,7 @@ from .errors import (
     FinishedError,
     FullError,
     JournalError,
+    TimedOutError,
     TokenError,
     TooLargeError,
     TopicError,
@@ -42,27 +44,10 @@ IDLE_S_MAX = 30
 _ANSWER_BYTES_MAX = 64 * 1024
 #: The most events of one request, and the bytes behind which no other one goes into it.
 PART_MAX, PART_BYTES_MAX = 256, 1 << 20
+#: The longest time that a publisher may wait, in seconds: a day, much less than a socket's longest.
+TIMEOUT_S_MAX = 86_400
 #: Which part of its timeout a publisher lets the engine wait for space, before it answers.
 _WAIT_SHARE = 0.8
-#: What the code of an answer stands for.
-_CODES: dict[str, tuple[type[FanfareError], int]] = {
-    "full": (FullError, lib.FANFARE_ERR_FULL),
-    "closed": (ClosedError, lib.FANFARE_ERR_CLOSED),
-    "finished": (FinishedError, lib.FANFARE_ERR_FINISHED),
-    "too_large": (TooLargeError, lib.FANFARE_ERR_TOO_LARGE),
-    "invalid": (EventError, lib.FANFARE_ERR_EVENT),
-    "token": (TokenError, lib.FANFARE_ERR_TOKEN),
-    "unwritable": (JournalError, lib.FANFARE_ERR_JOURNAL),
-    "unreachable": (ClusterError, lib.FANFARE_ERR_CLUSTER),
-}
-#: What the status of an answer stands for that has none of these.
-_STATUSES: dict[int, tuple[type[FanfareError], int]] = {
-    400: (EventError, lib.FANFARE_ERR_EVENT),
-    401: (TokenError, lib.FANFARE_ERR_TOKEN),
-    409: (FinishedError, lib.FANFARE_ERR_FINISHED),
-    413: (TooLargeError, lib.FANFARE_ERR_TOO_LARGE),
-    503: (FullError, lib.FANFARE_ERR_FULL),
-}
 
 
 class UnreachableError(FanfareError, ConnectionError):
@@ -70,6 +55,53 @@ class UnreachableError(FanfareError, ConnectionError):
 
     #: Whether it may have got the events all the same: false if nothing was sent to it.
     maybe_published: bool = False
+
+
+class UnansweredError(UnreachableError):
+    """The cluster's server has not answered the engine in time: the event may be published yet.
+
+    Of ``publish_many`` those in ``published`` are, the next one may be, and those behind it are
+    not. Give events ids, so that clients can tell, and publish what may be missing again.
+    """
+
+    maybe_published = True
+
+
+class RefusedError(FanfareError):
+    """The server never takes such a request, for instance at this address; it says why."""
+
+
+#: What the code of an answer stands for; docs/server.md has the codes.
+_CODES: dict[str, tuple[type[FanfareError], int]] = {
+    "full": (FullError, lib.FANFARE_ERR_FULL),
+    "closed": (ClosedError, lib.FANFARE_ERR_CLOSED),
+    "finished": (FinishedError, lib.FANFARE_ERR_FINISHED),
+    "too_large": (TooLargeError, lib.FANFARE_ERR_TOO_LARGE),
+    "invalid": (EventError, lib.FANFARE_ERR_EVENT),
+    "token": (TokenError, lib.FANFARE_ERR_TOKEN),
+    "forbidden": (TokenError, lib.FANFARE_ERR_TOKEN),
+    "late": (TimedOutError, lib.FANFARE_ERR_TIMEOUT),
+    "unwritable": (JournalError, lib.FANFARE_ERR_JOURNAL),
+    "unreachable": (ClusterError, lib.FANFARE_ERR_CLUSTER),
+    "unanswered": (UnansweredError, lib.FANFARE_ERR_TIMEOUT),
+    "unavailable": (UnreachableError, lib.FANFARE_ERR_SYSTEM),
+    **dict.fromkeys(
+        ("not_found", "method", "conflict", "content_type", "host", "transfer_coding"),
+        (RefusedError, lib.FANFARE_ERR_REQUEST),
+    ),
+}
+#: What the status of an answer stands for that has none of these: a later server's, or a proxy's.
+_STATUSES: dict[int, tuple[type[FanfareError], int]] = {
+    400: (EventError, lib.FANFARE_ERR_EVENT),
+    401: (TokenError, lib.FANFARE_ERR_TOKEN),
+    403: (TokenError, lib.FANFARE_ERR_TOKEN),
+    408: (TimedOutError, lib.FANFARE_ERR_TIMEOUT),
+    409: (FinishedError, lib.FANFARE_ERR_FINISHED),
+    413: (TooLargeError, lib.FANFARE_ERR_TOO_LARGE),
+    429: (FullError, lib.FANFARE_ERR_FULL),
+    503: (FullError, lib.FANFARE_ERR_FULL),
+    504: (UnansweredError, lib.FANFARE_ERR_TIMEOUT),
+}
 
 
 class _Connection(http.client.HTTPConnection):
@@ -120,6 +152,7 @@ class Publisher:
     :param timeout: How many seconds to wait for it at most, at each step: to connect, to send, and
         for the answer. The engine is told to wait for space a little less long, in whole seconds,
         and waits for 30 s at most, so that a full one is a ``FullError``.
+        Bounds: more than 0, at most 86,400.
     :param idle_max: How many connections are kept.
     """
 
@@ -133,7 +166,9 @@ class Publisher:
     ) -> None:
         self._path, self._host, self._port = _place(address)
         self._address = address
-        self._timeout = timeout
+        if not 0 < timeout <= TIMEOUT_S_MAX:
+            raise ValueError(f"timeout may be more than 0, and at most {TIMEOUT_S_MAX:,} s")
+        self._timeout = float(timeout)
         check_token(token)
         self._headers = {"Prefer": f"wait={int(timeout * _WAIT_SHARE)}"}
         if token is not None:
@@ -170,6 +205,12 @@ class Publisher:
         :raises TooLargeError: The event is larger than the engine takes.
         :raises FinishedError: A topic is finished.
         :raises TokenError: The engine's process asks for another token.
+        :raises JournalError: Its journal cannot be written; nothing was published.
+        :raises ClusterError: Its cluster's server takes no events; nothing was published.
+        :raises UnansweredError: That server has not answered in time; the event may be published.
+        :raises ClosedError: The engine ends; nothing was published.
+        :raises TimedOutError: The event came too slowly; nothing was published.
+        :raises RefusedError: The address is not one where such events are taken.
         :raises UnreachableError: It does not answer.
         """
         data = data_of(data, json)
@@ -323,12 +364,21 @@ class Publisher:
         except ValueError:
             read = None
         if not isinstance(read, dict):
-            raise self._unreachable(f"is no engine of fanfare's: status {status}", False)
+            # A proxy that answers so may have handed the request on.
+            raise self._unreachable(f"is no engine of fanfare's: status {status}", status >= 500)
         if status == 200:
             return read
-        other = _STATUSES.get(status, (FanfareError, lib.FANFARE_ERR_REQUEST))
-        kind, code = _CODES.get(str(read.get("code")), other)
-        problem = kind(code, str(read.get("error", f"status {status}")))
+        text = str(read.get("error", f"status {status}"))
+        known = _CODES.get(str(read.get("code"))) or _STATUSES.get(status)
+        if known is not None:
+            kind, number = known
+            if kind is UnansweredError:
+                text += "; give events ids, and publish it again"
+            problem = kind(number, text)
+        elif status >= 500:
+            problem = self._unreachable(f"has failed: {text}", True)
+        else:
+            problem = RefusedError(lib.FANFARE_ERR_REQUEST, text)
         problem.published = tuple(_ids(read, int(read.get("published", 0))))
         raise problem
 
@@ -425,8 +475,15 @@ def _query(
             query.append((field, encoded(text)))
     for field, number in (("retry", retry_ms), ("window", window_ms)):
         if number is not None:
-            query.append((field, str(int(number))))
+            query.append((field, str(_whole(f"{field}_ms", number))))
     return query
+
+
+def _whole(option: str, number: int | None) -> int | None:
+    try:
+        return None if number is None else operator.index(number)
+    except TypeError:
+        raise no_whole_number(option, number) from None
 
 
 def _line(publication: Publication) -> bytes:
@@ -438,8 +495,8 @@ def _line(publication: Publication) -> bytes:
         "event": publication.name,
         "id": publication.id,
         "key": publication.key,
-        "retry": publication.retry_ms,
-        "window": publication.window_ms,
+        "retry": _whole("retry_ms", publication.retry_ms),
+        "window": _whole("window_ms", publication.window_ms),
     }
     given: Iterator[tuple[str, object]] = (
         (field, _text(value) if isinstance(value, bytes) else value)

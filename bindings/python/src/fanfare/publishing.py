@@ -180,8 +180,8 @@ class Publishing(Base):
         :param window_ms: The clients are sent the event evenly over this time.
             Bounds: at most 300,000 ms.
         :param timeout: How many seconds to wait while too many bytes wait to be sent; 0 does not
-            wait, and ``None`` has no bound. Signals are handled meanwhile. From asyncio use
-            :meth:`publish_async`.
+            wait, nor does a negative time, and ``None`` or an infinite one has no bound. Signals
+            are handled meanwhile. From asyncio use :meth:`publish_async`.
         :raises FullError: Too many bytes wait to be sent, and ``timeout`` is 0; nothing was
             published, try again a little later.
         :raises TimedOutError: There was no space within ``timeout``; nothing was published.

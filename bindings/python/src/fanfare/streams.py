@@ -33,7 +33,7 @@ from ._convert import (
 from ._doorbell import LoopBell, OwnBell, Readable
 from ._names import DisconnectReason, disconnect_reason
 from ._native import ffi, lib
-from ._waiting import gevent_here, trio_here
+from ._waiting import bounded, gevent_here, trio_here
 from .errors import DisconnectedError, EndedError, check, error
 from .listening import fileno, given
 
@@ -75,6 +75,7 @@ class Stream:
         :raises BusyError: Another thread reads it.
         :raises ForkedError: The hub was made before a fork.
         """
+        timeout = bounded(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         slice_ms = SLICE_MS if gevent_here() is None else 0
         while True:

@@ -137,8 +137,11 @@ from fanfare.django import publish, publish_async, publisher
     ("settings", "problem"),
     [
         ({"HUBS": {}}, "HUBS is not known; there are HUB, PUBLISH_TO, TIMEOUT, TOKEN."),
-        ({"PUBLISH_TO": "nonsense"}, "PUBLISH_TO or TOKEN: 'nonsense' is no address"),
-        ({"PUBLISH_TO": "unix:/a", "TOKEN": "a b"}, "PUBLISH_TO or TOKEN: a token is 1 to"),
+        ({"PUBLISH_TO": "nonsense"}, "PUBLISH_TO, TIMEOUT or TOKEN: 'nonsense' is no address"),
+        (
+            {"PUBLISH_TO": "unix:/a", "TOKEN": "a b"},
+            "PUBLISH_TO, TIMEOUT or TOKEN: a token is 1 to",
+        ),
         ({"PUBLISH_TO": "unix:/a", "HUB": {"shards": 1}}, "leave out one"),
     ],
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from client import DEADLINE_S, wait_until
+from test_waiting import BIG, full_hub
 
 from fanfare import (
     AddressError,
@@ -113,11 +114,23 @@ def test_a_child_closes_a_server_whose_lock_was_taken_at_the_fork(tmp_path: Path
 def test_a_full_hub_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fanfare.publish_server.ROOM_S_MAX", 0.05)
     address = f"unix:{tmp_path / 'fanfare.sock'}"
-    hub = Hub(shards=1)
-    with PublishServer(hub, address), Publisher(address) as publisher:
-        hub.close()
-        with pytest.raises(FullError, match="closed"):
-            publisher.publish("a", "data")
+    with (
+        full_hub() as (hub, _),
+        PublishServer(hub, address),
+        Publisher(address, timeout=DEADLINE_S) as publisher,
+    ):
+        refused: list[FullError] = []
+
+        def is_refused() -> bool:
+            try:
+                publisher.publish("news", BIG)
+            except FullError as problem:
+                refused.append(problem)
+            return len(refused) > 0
+
+        wait_until("the publisher to be refused", is_refused)
+        assert "too much waits to be sent" in str(refused[0])
+        assert publisher.publish("sports", "data")
 
 
 def test_the_server_takes_over_what_another_one_has_left(tmp_path: Path) -> None:

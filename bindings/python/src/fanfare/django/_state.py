@@ -26,8 +26,8 @@ class State:
             raise _misconfigured("HUB is for the process of PUBLISH_TO to say; leave out one")
         try:
             self._publisher = None if place is None else _publisher(place, settings)
-        except ValueError as why:
-            raise _misconfigured(f"PUBLISH_TO or TOKEN: {why}") from None
+        except (TypeError, ValueError) as why:
+            raise _misconfigured(f"PUBLISH_TO, TIMEOUT or TOKEN: {why}") from None
         self._hub = PerProcess(lambda: Hub(**options))
 
     def own(self) -> PerProcess:
