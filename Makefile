@@ -188,9 +188,10 @@ bench-micro: ## a minute or two of micro-benchmarks: the time of single steps of
 bench-instructions: $(GUNGRAUN_RUNNER) ## the same steps in instructions; fails when one takes more than is recorded
 	GUNGRAUN_RUNNER=$(abspath $(GUNGRAUN_RUNNER)) python3 benches/instructions.py $(INSTRUCTIONS_ARGS)
 
-# The runner has to be of the library's version, and is put into a folder of that name.
+# The runner has to be of the library's version, and is put into a folder of that name. It starts valgrind and
+# reads what that wrote, so it is built without optimisation, which would take minutes.
 $(GUNGRAUN_RUNNER):
-	$(CARGO) install --locked gungraun-runner --version $(GUNGRAUN_VERSION) --root $(GUNGRAUN_DIR)
+	$(CARGO) install --locked --debug gungraun-runner --version $(GUNGRAUN_VERSION) --root $(GUNGRAUN_DIR)
 
 bench-peers: ## install the servers that the benchmark compares with, into build/peers
 	benches/peers/install

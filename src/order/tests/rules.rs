@@ -147,7 +147,7 @@ fn random_options(random: &mut fastrand::Rng) -> TopicOptions {
 
 #[test]
 fn what_is_kept_is_what_the_rules_allow_however_they_change() {
-    for seed in 0..8 {
+    for seed in seeds() {
         let mut random = fastrand::Rng::with_seed(seed);
         let options = Options {
             history_events_max: 8,
