@@ -1,8 +1,10 @@
 //! A hub as a node of its cluster: what the cluster's threads need of it, and what its host asks of the cluster.
 
 use std::cmp::Reverse;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
+use async_channel::Receiver;
 use async_io::Timer;
 use futures_lite::future;
 
@@ -14,13 +16,16 @@ use crate::metrics::Metrics;
 use crate::options::jittered;
 use crate::order::Order;
 use crate::receive;
-use crate::shard::{Answer, Census, Command, Query, QueryRequest, Shared};
+use crate::shard::{Answer, Census, Command, Link, Query, QueryRequest, Shared};
 use crate::topic::Topic;
 
 /// How long a hub that closes waits for the server of its cluster.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
-/// How long a node whose clients miss something waits until they are sent away.
-const SEND_AWAY_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long a node whose clients miss something waits for a shard to send its clients away before it looks whether the
+/// hub is closed; before it asks again one that had too much to do; and before the log says so.
+const SEND_AWAY_SLICE: Duration = Duration::from_millis(100);
+const SEND_AWAY_PAUSE: Duration = Duration::from_millis(10);
+const SEND_AWAY_NOTE: Duration = Duration::from_secs(2);
 /// How much longer than it said a host waits for what is known of a question.
 const ASK_GRACE: Duration = Duration::from_millis(250);
 
@@ -218,31 +223,46 @@ impl Hub {
     }
 }
 
+/// Where a shard answers a query; `None` if it takes none now.
+fn ask_shard(link: &Link, query: &Query) -> Option<Receiver<Answer>> {
+    let (answer, answers) = async_channel::bounded(1);
+    let request = QueryRequest { query: query.clone(), answer };
+    link.command(Command::Query(Box::new(request))).ok().map(|()| answers)
+}
+
 /// A cluster's reader applies what it reads, without keeping the hub.
 impl Node for Shared {
     fn order(&self) -> &Order {
         &self.order
     }
 
+    /// Waits for each shard, as long as the hub is not closed: what is applied to the order behind it would be sent to
+    /// clients that miss something before.
     fn send_clients_away(&self) {
-        let query = Query::Disconnect {
-            selector: ConnectionSelector::All,
-            retry: jittered(self.options.retry / 2),
-        };
-        let (answer, answers) = async_channel::bounded(self.links.len());
-        for link in &self.links {
-            let request = QueryRequest { query: query.clone(), answer: answer.clone() };
-            // Clients of a shard that takes no more commands stay, and are not told: the log says so.
-            if link.command(Command::Query(Box::new(request))).is_err() && link.is_alive() {
-                log::error!("a shard was too busy to send its clients away");
+        let retry = jittered(self.options.retry / 2);
+        let query = Query::Disconnect { selector: ConnectionSelector::All, retry };
+        let begun = Instant::now();
+        let mut is_told = false;
+        let mut asked: Vec<_> = self.links.iter().map(|link| ask_shard(link, &query)).collect();
+        for (link, asked) in self.links.iter().zip(&mut asked) {
+            while link.is_alive() && !self.closing.load(Ordering::SeqCst) {
+                let answer = async { asked.as_ref()?.recv().await.ok() };
+                match receive::within(SEND_AWAY_SLICE, answer) {
+                    Some(Answer::Count(_)) => break,
+                    // It had too much to do.
+                    Some(_) => *asked = None,
+                    None => {}
+                }
+                if asked.as_ref().is_none_or(Receiver::is_closed) {
+                    std::thread::sleep(SEND_AWAY_PAUSE);
+                    *asked = ask_shard(link, &query);
+                }
+                if !is_told && begun.elapsed() >= SEND_AWAY_NOTE {
+                    is_told = true;
+                    log::warn!("a shard has not sent its clients away yet; this node waits for it");
+                }
             }
         }
-        drop(answer);
-        let all = async {
-            while answers.recv().await.is_ok() {}
-            Some(())
-        };
-        _ = receive::within(SEND_AWAY_TIME_MAX, all);
     }
 
     fn find<'a>(&'a self, question: &'a Question) -> Finding<'a> {

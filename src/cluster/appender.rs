@@ -44,7 +44,8 @@ pub(super) fn run(shared: &Arc<Shared>, mut server: Server) {
 fn serve(shared: &Shared, server: &mut Server, fails: &mut usize) -> Result<(), RedisError> {
     let mut session = server.connect()?;
     let script = session.load_script(APPEND)?;
-    begin_if_due(&mut session, shared)?;
+    // The life for which it appends: in another one the server may lack what it had of this node.
+    let mut life = begin_if_due(&mut session, shared)?;
     shared.outbox.rewind();
     shared.counters.reconnects.fetch_add(1, Ordering::Relaxed);
     // Until the server has one batch in this life: it takes the first one whatever its serial, so no later one may
@@ -52,6 +53,13 @@ fn serve(shared: &Shared, server: &mut Server, fails: &mut usize) -> Result<(), 
     let mut is_first = true;
     let keys = shared.keys();
     loop {
+        // Asked before a batch is taken: what was not found by then is in no life before this one.
+        let read = shared.reached().epoch;
+        if read > life {
+            life = begin_if_due(&mut session, shared)?;
+            shared.outbox.rewind();
+            is_first = true;
+        }
         let parcels = shared.outbox.take(IDLE, if is_first { 1 } else { SEND_BATCHES_MAX });
         if parcels.is_empty() {
             if shared.is_ending() {
@@ -62,14 +70,14 @@ fn serve(shared: &Shared, server: &mut Server, fails: &mut usize) -> Result<(), 
             *fails = 0;
             continue;
         }
-        match append(&mut session, &script, &keys, shared, &parcels)? {
+        match append(&mut session, &script, &keys, shared, (life, read), &parcels)? {
             Answer::Kept => {
                 is_first = false;
                 *fails = 0;
                 shared.note_well(&shared.appending, "append to");
             }
             Answer::Stale => {
-                begin_if_due(&mut session, shared)?;
+                life = begin_if_due(&mut session, shared)?;
                 shared.outbox.rewind();
                 is_first = true;
             }
@@ -87,6 +95,7 @@ fn append(
     script: &str,
     keys: &Keys,
     shared: &Shared,
+    (life, read): (u64, u64),
     parcels: &[Parcel],
 ) -> Result<Answer, RedisError> {
     let mut commands = redis::Pipeline::with_capacity(parcels.len());
@@ -94,8 +103,9 @@ fn append(
         let command = commands.cmd("EVALSHA");
         command.arg(script).arg(4);
         command.arg(&keys.order).arg(&keys.stream).arg(&keys.node).arg(&keys.rules);
-        command.arg(&session.run).arg(shared.reached().epoch);
+        command.arg(&session.run).arg(life);
         command.arg(&shared.producer).arg(parcel.serial).arg(parcel.items).arg(&**parcel.bytes);
+        command.arg(read);
         for (subscription, rule) in &parcel.rules {
             command.arg(subscription).arg(rule.as_deref().unwrap_or_default());
         }

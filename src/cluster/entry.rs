@@ -39,8 +39,8 @@ pub(super) struct NewLife {
     /// The number of the life before, and the last number that the stream had of it.
     pub(super) before: u64,
     pub(super) before_last: u64,
-    /// The last life and the last number in it that the node had read which began it. If that is further than the
-    /// server had come, something was lost.
+    /// How far the node that began this life had read: a life, and a number in it. If that is further than the server
+    /// had come, something was lost.
     pub(super) known: u64,
     pub(super) reached: u64,
 }

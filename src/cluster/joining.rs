@@ -107,7 +107,7 @@ impl Shared {
             reading: Health::default(),
             counters: Counters::default(),
             reached: Default::default(),
-            doubtful_from: u64::MAX.into(),
+            doubtful_from: super::NO_DOUBT.into(),
             strangers: Default::default(),
             questions: Default::default(),
             continuity: Default::default(),
@@ -140,33 +140,35 @@ pub(super) fn seed() -> u64 {
     RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()))
 }
 
-/// Begins a life if the server's present run has none, or one before that which this node knows.
-pub(super) fn begin_if_due(session: &mut Session, shared: &Shared) -> Result<(), RedisError> {
+/// Begins a life if the server's present run has none, or has less than this node knows. The number of the present life.
+pub(super) fn begin_if_due(session: &mut Session, shared: &Shared) -> Result<u64, RedisError> {
     let keys = shared.keys();
     let reached = shared.reached();
-    let order: (Option<String>, Option<u64>) = redis::cmd("HMGET")
+    let (run, epoch, last): (Option<String>, Option<u64>, Option<u64>) = redis::cmd("HMGET")
         .arg(&keys.order)
         .arg("server")
         .arg("epoch")
+        .arg("last")
         .query(&mut session.connection)?;
-    if order.0.as_ref() == Some(&session.run) && order.1 >= Some(reached.epoch.max(1)) {
-        return Ok(());
+    if let (Some(run), Some(epoch), Some(last)) = (run, epoch, last) {
+        if run == session.run && (EntryId { epoch, last }) >= reached {
+            return Ok(epoch);
+        }
     }
-    let begun: Vec<String> = redis::cmd("EVAL")
+    let token = Epoch::random();
+    let life: u64 = redis::cmd("EVAL")
         .arg(BEGIN)
         .arg(3)
         .arg(&keys.order)
         .arg(&keys.stream)
         .arg(&keys.lives)
         .arg(&session.run)
-        .arg(Epoch::random().as_str())
+        .arg(token.as_str())
         .arg(reached.epoch)
         .arg(reached.last)
         .query(&mut session.connection)?;
-    if begun.first().is_some_and(|word| word == "ok") {
-        log::info!("the cluster begins a life on run {} of its server", session.run);
-    }
-    Ok(())
+    log::info!("the cluster's life on run {} of its server has the number {life}", session.run);
+    Ok(life)
 }
 
 /// The lives that the server knows, oldest first.
@@ -199,7 +201,8 @@ fn try_to_join(
     let keys = shared.keys();
     let connection = &mut session.connection;
     let rules: Vec<(String, Vec<u8>)> = redis::cmd("HGETALL").arg(&keys.rules).query(connection)?;
-    let last: u64 = redis::cmd("HGET").arg(&keys.order).arg("last").query(connection)?;
+    let (last, announced): (u64, Option<u64>) =
+        redis::cmd("HMGET").arg(&keys.order).arg("last").arg("announced").query(connection)?;
     let oldest: Value = redis::cmd("XRANGE")
         .arg(&keys.stream)
         .arg("-")
@@ -208,7 +211,8 @@ fn try_to_join(
         .arg(1)
         .query(connection)?;
     let lives = lives(&mut session, &keys)?;
-    let begins = Entry::read_all(oldest).and_then(|oldest| Begin::find(oldest.first(), &lives));
+    let begins =
+        Entry::read_all(oldest).and_then(|oldest| Begin::find(oldest.first(), &lives, last));
     let begins = match begins {
         Ok(begins) => begins,
         Err(reason) => return Ok(Err(ClusterError::Malformed { reason: reason.to_owned() })),
@@ -217,8 +221,12 @@ fn try_to_join(
     shared.continuity.note_difference(begins.first.saturating_sub(1));
     let earlier: Vec<NewLife> =
         lives.iter().copied().filter(|life| life.number <= begins.life.number).collect();
-    let base =
-        Base { epoch: begins.life.epoch, lives: NewLife::earlier(&earlier), first: begins.first };
+    let base = Base {
+        epoch: begins.life.epoch,
+        lives: NewLife::earlier(&earlier),
+        first: begins.first,
+        doubtful_to: announced.unwrap_or(0),
+    };
     let rules = rules.iter().filter_map(|(_, item)| rule_of(item)).collect();
     Ok(Ok(Joined { base, rules, shared: shared.clone(), tail: last }))
 }
@@ -245,7 +253,12 @@ pub(super) struct Begin {
 }
 
 impl Begin {
-    pub(super) fn find(oldest: Option<&Entry>, lives: &[NewLife]) -> Result<Begin, &'static str> {
+    /// From the stream's oldest entry, if it has any, the lives that are listed, and the last number that was given.
+    pub(super) fn find(
+        oldest: Option<&Entry>,
+        lives: &[NewLife],
+        last: u64,
+    ) -> Result<Begin, &'static str> {
         let of_number = |number: u64| {
             let life = lives.iter().rfind(|life| life.number == number);
             life.copied().ok_or("an entry of a life that is not listed")
@@ -264,7 +277,8 @@ impl Begin {
             }
             None => {
                 let life = lives.last().copied().ok_or("a cluster without a life")?;
-                Ok(Begin { life, first: life.first, reached: life.first })
+                let reached = life.first.max(last);
+                Ok(Begin { life, first: reached, reached })
             }
         }
     }

@@ -105,6 +105,9 @@ const END_TIME_MAX: Duration = Duration::from_secs(1);
 /// After which time a client comes again that was at a node which has read more. It is a moment, as a rule.
 pub(crate) const BEHIND_RETRY: Duration = Duration::from_millis(100);
 
+/// The number that no client comes with: nobody may lack what this node is about to announce.
+const NO_DOUBT: u64 = u64::MAX;
+
 /// What the reader needs of the hub.
 pub(crate) trait Node: Send + Sync {
     fn order(&self) -> &Order;
@@ -137,7 +140,8 @@ struct Shared {
     counters: Counters,
     /// The stream's life, and the last number that the reader has taken.
     reached: Mutex<(u64, u64)>,
-    /// Clients that come with this number or a later one may lack what this node is about to announce.
+    /// Clients that come with this number or a later one, or with an id of a publisher's, may lack what this node is
+    /// about to announce.
     doubtful_from: AtomicU64,
     strangers: Strangers,
     /// What clients lack that this node has forgotten.
@@ -190,8 +194,7 @@ pub(crate) struct Joined {
 impl Joined {
     /// Where the order begins. To be called once.
     pub(crate) fn take_base(&mut self) -> Base {
-        let Base { epoch, lives, first } = &mut self.base;
-        Base { epoch: *epoch, lives: std::mem::take(lives), first: *first }
+        Base { lives: std::mem::take(&mut self.base.lives), ..self.base }
     }
 }
 
@@ -333,12 +336,16 @@ impl Cluster {
     /// Whether a client has to come back later, or to another node: it was at one that has read more than this
     /// one, or at one that had read less of what the server has lost.
     pub(crate) fn is_behind(&self, order: &Order, resume: &Resume) -> bool {
-        let doubtful_from = self.shared.doubtful_from.load(Ordering::Acquire);
-        if order.is_behind(resume) || order.may_have_come_to(doubtful_from, resume) {
+        if order.is_behind(resume) {
             return true;
         }
-        let Some(epoch) = order.unknown_epoch(resume) else { return false };
-        self.shared.reading.trouble().is_some() || self.shared.strangers.may_become_known(epoch)
+        if let Some(epoch) = order.unknown_epoch(resume) {
+            let is_cut_off = self.shared.reading.trouble().is_some();
+            return is_cut_off || self.shared.strangers.may_become_known(epoch);
+        }
+        // At last: the reader notes the doubt before the order knows of the life that it is about.
+        let doubtful_from = self.shared.doubtful_from.load(Ordering::Acquire);
+        doubtful_from != NO_DOUBT && order.may_have_come_to(doubtful_from, resume)
     }
 
     /// Asks for what a client lacks; false if too many wait for that already. The answer comes to the asker, once, with

@@ -70,6 +70,8 @@ struct Inner {
     sent: usize,
     bytes: usize,
     next_serial: u64,
+    /// The last serial that was ever sent: what the server may have takes nothing more.
+    sealed_to: u64,
     /// The serial of the last batch that the server is known to have.
     kept_to: u64,
     is_closed: bool,
@@ -85,6 +87,7 @@ impl Outbox {
             sent: 0,
             bytes: 0,
             next_serial: 1,
+            sealed_to: 0,
             kept_to: 0,
             is_closed: false,
             has_refused: false,
@@ -175,6 +178,8 @@ impl Outbox {
         let from = inner.sent;
         let to = inner.batches.len().min(from + batches_max);
         inner.sent = to;
+        let last = inner.batches.range(from..to).next_back().map_or(0, |batch| batch.serial);
+        inner.sealed_to = inner.sealed_to.max(last);
         inner.batches.range(from..to).map(Batch::parcel).collect()
     }
 
@@ -197,19 +202,24 @@ impl Outbox {
         serial: u64,
         mut outcome_of: impl FnMut(u32) -> Result<Option<EventId>, Refused>,
     ) {
-        let mut done = Vec::new();
+        let (mut done, mut unread) = (Vec::new(), Vec::new());
         let mut inner = self.lock();
         while inner.batches.front().is_some_and(|batch| batch.serial <= serial) {
             let Some(batch) = inner.batches.pop_front() else { break };
             inner.sent = inner.sent.saturating_sub(1);
             inner.bytes -= batch.bytes.len() + batch.items as usize * (ITEM_BYTES - 4);
-            if batch.serial == serial {
-                done = batch.slots;
+            match batch.serial == serial {
+                true => done = batch.slots,
+                // It was in the stream before, and cut from it before this node had read it.
+                false => unread.extend(batch.slots),
             }
         }
         inner.kept_to = inner.kept_to.max(serial);
         inner.has_refused = false;
         drop(inner);
+        for (_, slot) in unread {
+            slot.fill(Ok(None));
+        }
         for (nth, slot) in done {
             slot.fill(outcome_of(nth));
         }
@@ -270,11 +280,14 @@ impl Outbox {
 }
 
 impl Inner {
-    /// The last batch, if it is not sent and not full, or else a new one.
+    /// The last batch, if it was never sent and is not full, or else a new one.
     fn open_batch(&mut self) -> &mut Batch {
-        let is_open =
-            |batch: &Batch| batch.bytes.len() < BATCH_BYTES_MAX && batch.items < BATCH_ITEMS_MAX;
-        if self.sent == self.batches.len() || !self.batches.back().is_some_and(is_open) {
+        let sealed_to = self.sealed_to;
+        let is_open = |batch: &Batch| {
+            let has_space = batch.bytes.len() < BATCH_BYTES_MAX && batch.items < BATCH_ITEMS_MAX;
+            has_space && batch.serial > sealed_to
+        };
+        if !self.batches.back().is_some_and(is_open) {
             let serial = self.next_serial;
             self.next_serial += 1;
             let (bytes, rules, slots) = (Arc::default(), Vec::new(), Vec::new());
@@ -360,6 +373,22 @@ mod tests {
         assert_eq!(serials(&outbox.take(Duration::ZERO, 4)), [2]);
         outbox.confirm(2, |_| Ok(None));
         assert_eq!(outbox.bytes(), 0);
+    }
+
+    #[test]
+    fn a_batch_that_was_sent_once_takes_nothing_more_when_it_is_to_be_sent_again() {
+        let outbox = Outbox::new(1 << 20);
+        let slots: Vec<Arc<Slot>> = (0..2).map(|_| Arc::default()).collect();
+        outbox.put(b"a", None, Some(slots[0].clone())).unwrap();
+        assert_eq!(serials(&outbox.take(Duration::ZERO, 1)), [1]);
+        outbox.rewind();
+        outbox.put(b"b", None, Some(slots[1].clone())).unwrap();
+        let again = outbox.take(Duration::ZERO, 4);
+        assert_eq!((serials(&again), again[0].items), (vec![1, 2], 1));
+        // The first was cut from the stream, in which it was, before it was read back.
+        outbox.confirm(2, |_| Err(Refused::Closed));
+        assert!(matches!(slots[0].wait(Some(Instant::now())), Some(Ok(None))));
+        assert!(matches!(slots[1].wait(Some(Instant::now())), Some(Err(Refused::Closed))));
     }
 
     #[cfg(feature = "capi")]

@@ -15,11 +15,12 @@
 //!    node that began it had come; an announcement says how far another node had. A node that had read less sends its
 //!    clients away when it reads that, and those that come with an id from before are told that something is lost.
 //! 2. **A node that had read more waits until it has said so.** Clients that come to it from others, with ids behind the
-//!    beginning of the life, may lack what this node has. Until its announcement is in the stream it has them come
-//!    again; then it tells them, as the others do. Its own clients lack nothing, and are left alone.
+//!    beginning of the life, may lack what this node has. Until it has read its announcement back it has them come
+//!    again; then it tells them, as the others do. Clients that were connected to it lack nothing, and are left alone.
 //!
-//! An announcement may be lost as well: in the next life all make it again that had read it, and its own node until it
-//! has read it back. What only a node had read that was killed before it could say so is known to nobody.
+//! If the server loses an announcement, each node that had read it makes it again in the next life. So does the node
+//! that made it, if it had not read it back. What a node alone had read is known to nobody if it ends before it has
+//! announced that.
 
 use std::collections::VecDeque;
 
@@ -55,8 +56,8 @@ struct Announcement {
 pub(super) enum Step {
     /// Another life begins with a number. Perhaps the stream differs from what was read before.
     Begin { epoch: Epoch, first: u64, lacks: Lacks, differs: bool },
-    /// Clients that come with a number from the first on, and before the second, may lack something: if it is a loss of
-    /// this node, so may those that are here.
+    /// Clients that come with a number from the first on, and before the second, may lack something. `is_loss`: this node
+    /// lacks something too, so that its connected clients are sent away.
     Doubt { from: u64, to: u64, is_loss: bool },
     /// The items of a batch have the numbers from this one on.
     Apply { first: u64 },
@@ -167,7 +168,7 @@ impl Progress {
                 self.is_to_announce(read, life.first);
             }
         }
-        if !is_known(server) && !is_known(beginner) {
+        if !ends.clone().any(is_known) {
             self.is_to_announce(at, life.first);
         }
         ends.chain([at]).for_each(|end| self.settle(end));
@@ -178,7 +179,9 @@ impl Progress {
 
     fn is_to_announce(&mut self, read: EntryId, from: u64) {
         if self.announcements.len() == LIVES_MAX {
-            self.announcements.remove(0);
+            // What the oldest one is about stays in doubt until the next one is made.
+            let dropped = self.announcements.remove(0);
+            self.announcements[0].from = self.announcements[0].from.min(dropped.from);
         }
         self.announcements.push(Announcement { read, from, said: None });
     }
@@ -195,10 +198,7 @@ impl Progress {
     fn compare(&mut self, read: EntryId, number: u64) -> Step {
         let has = self.has(read);
         self.settle(read);
-        if self.heard.len() == LIVES_MAX {
-            self.heard.remove(0);
-        }
-        self.heard.push((read, number));
+        self.hear(read, number);
         let is_said = |announcement: &Announcement| {
             announcement.read.epoch == read.epoch && announcement.read.last <= read.last
         };
@@ -209,6 +209,20 @@ impl Progress {
             _ if !has => Step::Doubt { from: 0, to: number, is_loss: true },
             Some(from) => Step::Doubt { from, to: number, is_loss: false },
             None => Step::Pass { number },
+        }
+    }
+
+    /// Remembers an announcement, of each life the furthest.
+    fn hear(&mut self, read: EntryId, number: u64) {
+        match self.heard.iter_mut().find(|(of, _)| of.epoch == read.epoch) {
+            Some(heard) if heard.0 < read => *heard = (read, number),
+            Some(_) => {}
+            None => {
+                if self.heard.len() == LIVES_MAX {
+                    self.heard.remove(0);
+                }
+                self.heard.push((read, number));
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use super::marks::Marks;
 use super::progress::{Progress, Step};
 use super::scripts::{Keys, ANNOUNCE};
 use super::server::{Server, Session};
-use super::{Node, Shared};
+use super::{Node, Shared, NO_DOUBT};
 use crate::id::EventId;
 use crate::order::{ClusterItem, Order, Refused};
 
@@ -165,8 +165,7 @@ impl Reader<'_> {
             }
         }
         self.shared.reach(self.progress.position());
-        let doubtful_from = self.progress.doubtful_from().unwrap_or(u64::MAX);
-        self.shared.doubtful_from.store(doubtful_from, Ordering::Release);
+        self.note_doubt();
         if let Content::Batch { node: name, serial, items, bytes, .. } = entry.content {
             self.marks.add(entry.id, items, bytes.len());
             if name == self.shared.producer.as_bytes() {
@@ -204,12 +203,18 @@ impl Reader<'_> {
         log::error!(
             "the cluster's stream has lost items that this node has not read; its clients come back and are told"
         );
-        // Until all are sent away nobody is told by a heartbeat of a number that is behind what it misses: who comes
-        // with an id meanwhile comes again, and those who were on the way are sent away again.
+        // A heartbeat's id must not pass a loss of which its client was not told. So clients with ids come again until
+        // all are sent away. Clients whose request was being answered are sent away by the second call.
         self.shared.doubtful_from.store(0, Ordering::Release);
         node.send_clients_away();
         self.note(node.order(), step);
         node.send_clients_away();
+        self.note_doubt();
+    }
+
+    fn note_doubt(&self) {
+        let doubtful_from = self.progress.doubtful_from().unwrap_or(NO_DOUBT);
+        self.shared.doubtful_from.store(doubtful_from, Ordering::Release);
     }
 
     fn note(&self, order: &Order, step: Step) {

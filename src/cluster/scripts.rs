@@ -3,7 +3,8 @@
 //! The keys, each beginning with the cluster's prefix in braces, so that they are in one slot of a sharded server:
 //!
 //! ```text
-//!   order      hash    server (its run), epoch (the life's number), token (its text), last (the last number)
+//!   order      hash    server (its run), epoch (the life's number), token (its text), last (the last number),
+//!                      announced (that of the last announcement)
 //!   stream     stream  an entry for each batch: its id is the life's number and the number of its last item
 //!   lives      list    the lives, oldest first
 //!   rules      hash    the rules that are set, for nodes that join when their items are gone
@@ -13,24 +14,26 @@
 //!   answers:Q  stream  the nodes' answers to a question; gone when it is over
 //! ```
 
-/// Takes a batch: `KEYS` are order, stream, the node's key and rules; `ARGV` the server's run, the life's number
-/// that the node knows, the node's name, the batch's serial, the number of its items, the batch, and then a
-/// subscription and a rule, or nothing, for each rule that it changes.
+/// Takes a batch: `KEYS` are order, stream, the node's key and rules; `ARGV` the server's run, the number of the life
+/// for which the node appends, the node's name, the batch's serial, the number of its items, the batch, the number of
+/// the life that the node reads, and then a subscription and a rule, or nothing, for each rule that it changes.
 ///
-/// Answers `ok` and the batch's last number; `had` if the stream has the batch; `stale` if a life has to be begun
-/// before; `gap` if an earlier batch of the node is missing.
+/// Answers `ok` and the batch's last number; `had` if the stream has the batch where the node will read it; `stale` if
+/// the present life is another one, or is to be begun before; `gap` if an earlier batch of the node is missing. A
+/// server that has gone back to older data may have a batch in a life that its node has left behind.
 pub(super) const APPEND: &str = r"
 local order = redis.call('HMGET', KEYS[1], 'server', 'epoch', 'last')
-if order[1] ~= ARGV[1] or tonumber(order[2]) < tonumber(ARGV[2]) then
+if order[1] ~= ARGV[1] or order[2] ~= ARGV[2] then
   return {'stale'}
 end
 local node = redis.call('GET', KEYS[3])
 if node then
   local epoch, serial = string.match(node, '^(%d+) (%d+)$')
-  if tonumber(ARGV[4]) <= tonumber(serial) then
+  local had = tonumber(ARGV[4]) <= tonumber(serial)
+  if had and tonumber(epoch) >= tonumber(ARGV[7]) then
     return {'had'}
   end
-  if epoch == order[2] and tonumber(ARGV[4]) ~= tonumber(serial) + 1 then
+  if not had and epoch == order[2] and tonumber(ARGV[4]) ~= tonumber(serial) + 1 then
     return {'gap'}
   end
 end
@@ -41,7 +44,7 @@ redis.call('XADD', KEYS[2], order[2] .. '-' .. last,
   'n', ARGV[3], 's', ARGV[4], 'i', ARGV[5], 't', time_ms, 'b', ARGV[6])
 redis.call('HSET', KEYS[1], 'last', last)
 redis.call('SET', KEYS[3], order[2] .. ' ' .. ARGV[4], 'EX', 86400)
-for at = 7, #ARGV, 2 do
+for at = 8, #ARGV, 2 do
   if ARGV[at + 1] == '' then
     redis.call('HDEL', KEYS[4], ARGV[at])
   else
@@ -52,7 +55,7 @@ return {'ok', last}
 ";
 
 /// Begins a life, unless another node has: `KEYS` are order, stream and lives; `ARGV` the server's run, the epoch's
-/// text, the life's number that the node knows, and the last number that it has read.
+/// text, the life's number that the node knows, and the last number that it has read. Answers the present life's number.
 ///
 /// A life's number, and its first item's, are above those of all lives that were begun before, also of those that
 /// neither the server nor the node knows any more but another node does: so they are taken from the clock. A life
@@ -62,14 +65,15 @@ return {'ok', last}
 pub(super) const BEGIN: &str = r"
 local order = redis.call('HMGET', KEYS[1], 'server', 'epoch', 'last', 'token')
 local known, reached = tonumber(ARGV[3]), tonumber(ARGV[4])
-if order[1] == ARGV[1] and tonumber(order[2]) >= known then
-  return {'had'}
+local epoch, last = tonumber(order[2] or '0'), tonumber(order[3] or '0')
+if order[1] == ARGV[1] and (epoch > known or (epoch == known and last >= reached)) then
+  return order[2]
 end
 -- A server that has nothing had the life that the node knows; one that has a life of its own had another one.
-local before, last = tonumber(order[2] or ARGV[3]), tonumber(order[3] or '0')
+local before = tonumber(order[2] or ARGV[3])
 local time = redis.call('TIME')
 local seconds, micros = tonumber(time[1]), tonumber(time[2])
-local epoch = math.max(before + 1, known + 1, seconds * 1000000 + micros)
+epoch = math.max(before + 1, known + 1, seconds * 1000000 + micros)
 -- Milliseconds since 2026, which keeps ids short.
 local millis = (seconds - 1767225600) * 1000 + math.floor(micros / 1000)
 local first = math.max(last + 1048576, reached + 1048576, millis * 8192)
@@ -80,7 +84,7 @@ redis.call('HSET', KEYS[1], 'server', ARGV[1], 'epoch', string.format('%.0f', ep
 redis.call('RPUSH', KEYS[3], text)
 redis.call('LTRIM', KEYS[3], -64, -1)
 redis.call('XADD', KEYS[2], string.format('%.0f-%.0f', epoch, first), 'life', text)
-return {'ok'}
+return string.format('%.0f', epoch)
 ";
 
 /// Says how far a node had read what the server has lost: `KEYS` are order and stream; `ARGV` the server's run, the
@@ -93,7 +97,7 @@ if order[1] ~= ARGV[1] or order[2] ~= ARGV[2] then
 end
 local last = string.format('%.0f', tonumber(order[3]) + 1)
 redis.call('XADD', KEYS[2], order[2] .. '-' .. last, 'reached', ARGV[3])
-redis.call('HSET', KEYS[1], 'last', last)
+redis.call('HSET', KEYS[1], 'last', last, 'announced', last)
 return {'ok', last}
 ";
 

@@ -30,6 +30,7 @@ struct Data {
     run: u64,
     epoch: u64,
     last: u64,
+    announced: u64,
     lives: Vec<NewLife>,
     stream: Vec<Stored>,
     /// The life and the serial of each node's last batch.
@@ -66,8 +67,10 @@ struct Node {
     first: u64,
     outbox: VecDeque<(u64, Vec<u64>)>,
     next_serial: u64,
-    /// The last serial that was sent to the present run of the server.
+    /// The last serial that was sent for the life for which it appends, and the last that was ever sent.
     sent: u64,
+    sealed_to: u64,
+    life: u64,
 }
 
 #[derive(Default)]
@@ -91,6 +94,10 @@ struct World {
     /// The numbers that each event had at any node.
     numbers: HashMap<u64, Vec<u64>>,
     losses: u64,
+    /// What was on its way from nodes that were killed.
+    killed: HashSet<u64>,
+    /// Whether the stream was cut, perhaps before its end was read.
+    is_cut: bool,
     /// Whether the server loses nothing.
     keeps_all: bool,
     /// How many of its losses are left out for each that happens.
@@ -99,10 +106,11 @@ struct World {
 
 impl Server {
     /// What `BEGIN` does, if it is due.
-    fn begin_if_due(&mut self, known: EntryId) {
+    fn begin_if_due(&mut self, known: EntryId) -> u64 {
         let data = &mut self.data;
-        if data.run == self.run && data.epoch >= known.epoch.max(1) {
-            return;
+        let has = EntryId { epoch: data.epoch, last: data.last };
+        if data.run == self.run && has >= known {
+            return data.epoch;
         }
         // Lives are not begun faster than the clock passes what they leave free.
         self.clock += 1_000;
@@ -125,19 +133,24 @@ impl Server {
         data.lives.push(life);
         let id = EntryId { epoch: number, last: first };
         data.stream.push(Stored { id, kind: Kind::Life(life) });
+        number
     }
 
     /// What `APPEND` does; false if a life is to be begun before.
-    fn append(&mut self, known: u64, node: u64, serial: u64, events: &[u64]) -> bool {
+    fn append(&mut self, life: u64, read: u64, node: u64, serial: u64, events: &[u64]) -> bool {
         let data = &mut self.data;
-        if data.run != self.run || data.epoch < known {
+        if data.run != self.run || data.epoch != life {
             return false;
         }
         if let Some(&(epoch, last)) = data.nodes.get(&node) {
-            if serial <= last {
+            let had = serial <= last;
+            if had && epoch >= read {
                 return true;
             }
-            assert!(epoch != data.epoch || serial == last + 1, "an earlier batch is missing");
+            assert!(
+                had || epoch != data.epoch || serial == last + 1,
+                "an earlier batch is missing"
+            );
         }
         data.last += events.len() as u64;
         data.nodes.insert(node, (data.epoch, serial));
@@ -154,6 +167,7 @@ impl Server {
         }
         data.last += 1;
         let id = EntryId { epoch: data.epoch, last: data.last };
+        data.announced = data.last;
         data.stream.push(Stored { id, kind: Kind::Reached(read) });
         Some(data.last)
     }
@@ -187,11 +201,17 @@ impl Node {
         server.begin_if_due(EntryId { epoch: 0, last: 0 });
         let lives = server.data.lives.clone();
         let oldest = server.data.stream.first().map(Stored::entry);
-        let begin = Begin::find(oldest.as_ref(), &lives).expect("the lives are all there");
+        let begin = Begin::find(oldest.as_ref(), &lives, server.data.last)
+            .expect("the lives are all there");
         let earlier: Vec<NewLife> =
             lives.iter().copied().filter(|life| life.number <= begin.life.number).collect();
         let epoch = begin.life.epoch;
-        let base = Base { epoch, lives: NewLife::earlier(&earlier), first: begin.first };
+        let base = Base {
+            epoch,
+            lives: NewLife::earlier(&earlier),
+            first: begin.first,
+            doubtful_to: server.data.announced,
+        };
         let (options, tuning) = (Options::default(), OrderTuning::default());
         let order = Order::clustered(Box::new([]), &options, tuning, base);
         let position = EntryId { epoch: begin.life.number, last: begin.reached };
@@ -204,6 +224,8 @@ impl Node {
             outbox: VecDeque::new(),
             next_serial: 1,
             sent: 0,
+            sealed_to: 0,
+            life: server.data.epoch,
         }
     }
 
@@ -250,7 +272,7 @@ impl Node {
     }
 
     fn publish(&mut self, event: u64) {
-        match self.outbox.back_mut().filter(|(serial, _)| *serial > self.sent) {
+        match self.outbox.back_mut().filter(|(serial, _)| *serial > self.sealed_to) {
             Some((_, events)) => events.push(event),
             None => {
                 self.outbox.push_back((self.next_serial, vec![event]));
@@ -260,17 +282,24 @@ impl Node {
     }
 
     fn append(&mut self, server: &mut Server) {
+        if self.progress.position().epoch > self.life {
+            self.begin(server);
+        }
         let sent = self.sent;
         let Some((serial, events)) = self.outbox.iter().find(|(serial, _)| *serial > sent) else {
-            return server.begin_if_due(self.progress.position());
+            return;
         };
-        match server.append(self.progress.position().epoch, self.name, *serial, events) {
-            true => self.sent = *serial,
-            false => {
-                server.begin_if_due(self.progress.position());
-                self.sent = 0;
-            }
+        let read = self.progress.position().epoch;
+        match server.append(self.life, read, self.name, *serial, events) {
+            true => (self.sent, self.sealed_to) = (*serial, self.sealed_to.max(*serial)),
+            false => self.begin(server),
         }
+    }
+
+    /// Goes on in the present life, with all that was not read back.
+    fn begin(&mut self, server: &mut Server) {
+        self.life = server.begin_if_due(self.progress.position());
+        self.sent = 0;
     }
 
     fn announce(&mut self, server: &mut Server) {
@@ -304,6 +333,8 @@ impl World {
             next_event: 0,
             numbers: HashMap::new(),
             losses: 0,
+            killed: HashSet::new(),
+            is_cut: false,
             keeps_all,
             calm: 1 + seed as u32 % 12,
         };
@@ -343,13 +374,15 @@ impl World {
             95 => {
                 let run = self.server.data.run;
                 self.server.data = Data { run, ..Data::default() };
-                self.nodes.iter_mut().for_each(|node| node.sent = 0);
             }
             96 => {
                 let stream = &mut self.server.data.stream;
-                stream.drain(..self.rng.usize(..=stream.len() / 2));
+                let end = self.rng.usize(..=stream.len() / 2);
+                self.is_cut |= end > 0;
+                stream.drain(..end);
             }
-            97 => self.nodes[nth].sent = 0,
+            // Its connection is made anew.
+            97 => self.nodes[nth].begin(&mut self.server),
             // What a node alone had read is known to nobody when it is killed before it could say so.
             _ if self.nodes.iter().all(|node| node.is_settled(&self.server)) => self.kill(nth),
             _ => {}
@@ -358,11 +391,12 @@ impl World {
 
     fn restart(&mut self, data: Data) {
         self.server.restart(data);
-        self.nodes.iter_mut().for_each(|node| node.sent = 0);
     }
 
     fn kill(&mut self, nth: usize) {
         self.send_clients_away(nth);
+        let killed = self.nodes[nth].outbox.iter().flat_map(|(_, events)| events);
+        self.killed.extend(killed);
         self.nodes[nth] = Node::join(&mut self.server, self.next_name);
         self.next_name += 1;
         while self.read(nth) {}
@@ -376,8 +410,7 @@ impl World {
             self.send_clients_away(nth);
         }
         if read.is_none() {
-            let position = self.nodes[nth].progress.position();
-            self.server.begin_if_due(position);
+            self.server.begin_if_due(self.nodes[nth].progress.position());
         }
         read.is_some()
     }
@@ -469,7 +502,20 @@ impl World {
     }
 
     fn check(&self, seed: u64) {
-        for (event, numbers) in &self.numbers {
+        // What is in a part of the stream that no node reads any more was missed by all.
+        let mut numbers = self.numbers.clone();
+        for stored in &self.server.data.stream {
+            let Kind::Batch { events, .. } = &stored.kind else { continue };
+            for (back, &event) in events.iter().rev().enumerate() {
+                let number = (stored.id.last - back as u64) * NUMBERS_PER_ITEM;
+                numbers.entry(event).or_default().push(number);
+            }
+        }
+        for event in (0..self.next_event).filter(|event| !self.killed.contains(event)) {
+            let is_there = numbers.contains_key(&event) || self.is_cut;
+            assert!(is_there, "seed {seed}: {event} is lost on its way to the server");
+        }
+        for (event, numbers) in &numbers {
             for (nth, client) in self.clients.iter().enumerate() {
                 let is_told = numbers
                     .iter()

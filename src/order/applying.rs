@@ -36,7 +36,11 @@ impl Order {
         let mut order =
             Restoring::new(options, &tuning, summary).end_at(START_NS, inboxes, options, tuning);
         let lives = base.lives.into_iter().map(own_life).collect();
-        order.begin_life(Lives::of_cluster(lives, NUMBERS_PER_ITEM), forgotten_to + 1);
+        let mut lives = Lives::of_cluster(lives, NUMBERS_PER_ITEM);
+        if base.doubtful_to > 0 {
+            lives.doubt(0, own_number(base.doubtful_to));
+        }
+        order.begin_life(lives, forgotten_to + 1);
         order.epoch.store(base.epoch.to_bits(), Ordering::Relaxed);
         order.numbering.give_all();
         order
@@ -201,7 +205,7 @@ mod tests {
     use crate::frame::Draft;
 
     fn clustered(first: u64, lives: Vec<Life>) -> Order {
-        let base = Base { epoch: Epoch::random(), lives, first };
+        let base = Base { epoch: Epoch::random(), lives, first, doubtful_to: 0 };
         Order::clustered(Box::new([]), &Options::default(), OrderTuning::default(), base)
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct Base {
     pub(crate) lives: Vec<Life>,
     /// The number of the first item that will be applied. What was before it is not known.
     pub(crate) first: u64,
+    /// Clients with a number before this one may lack what other nodes had.
+    pub(crate) doubtful_to: u64,
 }
 
 /// What a node of a cluster lacks of earlier lives, when another one begins.

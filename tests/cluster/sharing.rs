@@ -299,3 +299,26 @@ fn a_node_that_joins_late_has_the_history_and_gives_the_same_ids() {
     let gap = &stranger.gaps[0];
     assert!(gap.contains("unknown_id") || gap.contains("restarted"), "{gap}");
 }
+
+#[test]
+fn a_client_with_an_id_of_its_publishers_goes_on_at_another_node() {
+    let server = Server::start();
+    let (a, b) = (node(server.url()), node(server.url()));
+    let publish = |number: u64| {
+        let (data, id) = (number.to_string(), format!("row-{number}"));
+        a.publish_wait(&topic("t"), Event::new(&*data).with_id(&*id), DEADLINE).unwrap();
+    };
+    let mut client = Follower::of(&a, &["t"]);
+    (0..5).for_each(publish);
+    client.wait_for(&a, 5);
+    client.leave();
+    (5..10).for_each(publish);
+    assert_eq!(client.events[4].0, "row-4");
+    client.come_with("row-4");
+    client.wait_for(&b, 10);
+    assert_eq!(client.numbers(), (0..10).collect::<Vec<_>>());
+    assert_eq!(client.gaps, [] as [String; 0]);
+    client.come_with("nobody's");
+    client.wait_until(&b, |client| !client.gaps.is_empty());
+    assert!(client.gaps[0].contains("unknown_id"), "{:?}", client.gaps);
+}

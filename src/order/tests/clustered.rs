@@ -9,7 +9,7 @@ use crate::order::numbering::NUMBERS_PER_ITEM;
 use crate::order::{Base, ClusterItem};
 
 fn node() -> Order {
-    let base = Base { epoch: Epoch::random(), lives: Vec::new(), first: 1 };
+    let base = Base { epoch: Epoch::random(), lives: Vec::new(), first: 1, doubtful_to: 0 };
     Order::clustered(Box::new([]), &Options::default(), Tuning::small().order, base)
 }
 
@@ -96,7 +96,7 @@ fn what_is_kept_is_replayed_up_to_a_number_and_no_further() {
 
 #[test]
 fn a_search_says_what_a_client_lacks_for_no_other_reason_than_that_it_is_forgotten() {
-    let base = Base { epoch: Epoch::random(), lives: Vec::new(), first: 1 };
+    let base = Base { epoch: Epoch::random(), lives: Vec::new(), first: 1, doubtful_to: 0 };
     let options = Options { history_events_max: 2, ..Options::default() };
     let order = Order::clustered(Box::new([]), &options, Tuning::small().order, base);
     let ids: Vec<EventId> = (1..=9).map(|number| event(&order, number)).collect();
