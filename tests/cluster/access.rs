@@ -11,7 +11,8 @@ use crate::server::{free_port, Folder, Server};
 use crate::support::DEADLINE;
 
 /// What a node's user may do, as docs/cluster.md has it.
-const MAY: &str = "+info +time +ping +script|load +evalsha +eval +hmget +hgetall +hset +hdel +get +set +xadd \
+const MAY: &str =
+    "+info +time +ping +script|load +evalsha +eval +hmget +hgetall +hset +hdel +get +set +xadd \
                    +xread +xrange +xtrim +rpush +ltrim +lrange +expire";
 
 fn refusal(options: ClusterOptions) -> String {
