@@ -37,7 +37,9 @@ void publish_until_full_ms(const fanfare_hub *hub, const char *topic, int64_t fu
 {
     const struct timespec pause = {0, 1000000};
     int64_t deadline = now_ms() + DEADLINE_MS, since = now_ms();
+    const fanfare_text all = fanfare_text_of(topic, strlen(topic));
     fanfare_event event = event_of("");
+    uint64_t count = 0;
 
     event.data = flood_data();
     while (now_ms() - since < full_ms) {
@@ -48,6 +50,14 @@ void publish_until_full_ms(const fanfare_hub *hub, const char *topic, int64_t fu
         } else {
             CHECK_EQ(code, FANFARE_ERR_FULL);
             nanosleep(&pause, NULL);
+        }
+        if (now_ms() - since >= full_ms) {
+            /* On a busy machine the shard may not have had a turn for so long: two answers of its have one between. */
+            CHECK_EQ(fanfare_hub_subscribers(hub, all, &count), FANFARE_OK);
+            CHECK_EQ(fanfare_hub_subscribers(hub, all, &count), FANFARE_OK);
+            if (publish(hub, topic, &event) == FANFARE_OK) {
+                since = now_ms();
+            }
         }
     }
 }
