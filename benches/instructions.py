@@ -12,6 +12,7 @@ C library, which are recorded with them: after an upgrade of these, record anew.
 
 import argparse
 import json
+import os
 import pathlib
 import platform
 import subprocess
@@ -42,8 +43,17 @@ def main() -> int:
 def run() -> str:
     command = ["cargo", "bench", "--locked", "-p", "fanfare-bench", "--bench", "instructions"]
     command += ["--", "--output-format=json"]
+    # With several units what is inlined depends on how the compiler parts the code, which the checkout's path
+    # changes, by up to 16 % of a count.
+    one_unit = os.environ | {"CARGO_PROFILE_BENCH_CODEGEN_UNITS": "1"}
     return subprocess.run(
-        command, cwd=HERE.parent, check=True, stdout=subprocess.PIPE, text=True, timeout=SECONDS_MAX
+        command,
+        cwd=HERE.parent,
+        env=one_unit,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=SECONDS_MAX,
     ).stdout
 
 
