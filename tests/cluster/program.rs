@@ -26,11 +26,29 @@ pub const EVERYTHING: u32 = 1_000_000;
 
 impl Node {
     pub fn start(url: &str, keeps: u32) -> Node {
+        let mut node = Node::on_free_ports(url, keeps);
+        wait_until("a node is well", || {
+            if node.process.try_wait().unwrap().is_some() {
+                // Another program took a port that was free a moment ago.
+                node = Node::on_free_ports(url, keeps);
+            }
+            node.is_well()
+        });
+        node
+    }
+
+    fn on_free_ports(url: &str, keeps: u32) -> Node {
         let [addr, control] = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
         let process = Node::launch(addr, control, url, keeps);
-        let mut node = Node { process, addr, control, url: url.to_owned(), keeps };
-        node.wait_until_well();
-        node
+        Node { process, addr, control, url: url.to_owned(), keeps }
+    }
+
+    /// Whether both of its ports say so: one of them may be another program's.
+    fn is_well(&self) -> bool {
+        [self.addr, self.control].into_iter().all(|addr| {
+            let request = format!("GET /healthz HTTP/1.0\r\nHost: {addr}\r\n\r\n");
+            ask(addr, &request, Duration::from_secs(2)).is_some_and(|(status, _)| status == 200)
+        })
     }
 
     fn launch(addr: SocketAddr, control: SocketAddr, url: &str, keeps: u32) -> Child {
@@ -63,13 +81,11 @@ impl Node {
     /// Waits until it says that all is well. One that does not come up, since its server was killed at that moment,
     /// is started again.
     pub fn wait_until_well(&mut self) {
-        let addr = self.addr;
         wait_until("a node is well", || {
             if self.process.try_wait().unwrap().is_some() {
-                self.process = Node::launch(addr, self.control, &self.url, self.keeps);
+                self.relaunch();
             }
-            let request = format!("GET /healthz HTTP/1.0\r\nHost: {addr}\r\n\r\n");
-            ask(addr, &request, Duration::from_secs(2)).is_some_and(|(status, _)| status == 200)
+            self.is_well()
         });
     }
 }
