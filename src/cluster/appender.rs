@@ -54,8 +54,8 @@ fn serve(shared: &Shared, server: &mut Server, fails: &mut usize) -> Result<(), 
     let keys = shared.keys();
     loop {
         // Asked before a batch is taken: what was not found by then is in no life before this one.
-        let read = shared.reached().epoch;
-        if read > life {
+        let read_life = shared.reached().epoch;
+        if read_life > life {
             life = begin_if_due(&mut session, shared)?;
             shared.outbox.rewind();
             is_first = true;
@@ -70,7 +70,7 @@ fn serve(shared: &Shared, server: &mut Server, fails: &mut usize) -> Result<(), 
             *fails = 0;
             continue;
         }
-        match append(&mut session, &script, &keys, shared, (life, read), &parcels)? {
+        match append(&mut session, &script, &keys, shared, (life, read_life), &parcels)? {
             Answer::Kept => {
                 is_first = false;
                 *fails = 0;
@@ -89,13 +89,14 @@ fn serve(shared: &Shared, server: &mut Server, fails: &mut usize) -> Result<(), 
 /// Batches that are sent at a time.
 const SEND_BATCHES_MAX: usize = 4;
 
-/// Appends batches; an answer that is not the one that is wished for is the first such.
+/// Appends batches for a life, by a node whose reader has come to another one or the same; an answer that is not the
+/// one that is wished for is the first such.
 fn append(
     session: &mut Session,
     script: &str,
     keys: &Keys,
     shared: &Shared,
-    (life, read): (u64, u64),
+    (life, read_life): (u64, u64),
     parcels: &[Parcel],
 ) -> Result<Answer, RedisError> {
     let mut commands = redis::Pipeline::with_capacity(parcels.len());
@@ -105,7 +106,7 @@ fn append(
         command.arg(&keys.order).arg(&keys.stream).arg(&keys.node).arg(&keys.rules);
         command.arg(&session.run).arg(life);
         command.arg(&shared.producer).arg(parcel.serial).arg(parcel.items).arg(&**parcel.bytes);
-        command.arg(read);
+        command.arg(read_life);
         for (subscription, rule) in &parcel.rules {
             command.arg(subscription).arg(rule.as_deref().unwrap_or_default());
         }
