@@ -46,7 +46,8 @@ pub enum GapReason {
     /// The client read too slowly, and events were dropped for it.
     Slow,
     /// Events were published, and lost with the hub's process or machine before its journal had them as
-    /// safely as [`Durability`](crate::Durability) promises.
+    /// safely as [`Durability`](crate::Durability) promises; or they were lost with the cluster's server, or cut off
+    /// its stream before the hub had read them.
     Lost,
 }
 
