@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -187,8 +187,12 @@ impl Client {
     }
 }
 
-/// What the clients' thread is to know.
+/// What the clients' thread is to know, and to say.
+#[derive(Default)]
 struct Signals {
+    /// How many clients have had an event. One without an id begins with what its node keeps, so that it would not be told of
+    /// what was lost before.
+    begun: AtomicUsize,
     /// No client hops any more but to get to the end.
     is_settled: AtomicBool,
     gives_up: AtomicBool,
@@ -200,6 +204,8 @@ fn follow(count: usize, addrs: &[SocketAddr], told: &Signals) -> Vec<Client> {
     while !told.gives_up.load(Ordering::SeqCst) {
         let round = Instant::now();
         let is_settled = told.is_settled.load(Ordering::SeqCst);
+        let begun = clients.iter().filter(|client| !client.last_id.is_empty()).count();
+        told.begun.store(begun, Ordering::SeqCst);
         let mut missing = 0;
         for client in &mut clients {
             client.receive(&mut bytes);
@@ -366,8 +372,7 @@ fn hop(loses_tails: bool) {
         proxies.iter().zip(keeps).map(|(proxy, keeps)| Node::start(&proxy.url(), keeps)).collect();
     let addrs: Vec<SocketAddr> = nodes.iter().map(|node| node.addr).collect();
     let controls: Vec<SocketAddr> = nodes.iter().map(|node| node.control).collect();
-    let told =
-        Arc::new(Signals { is_settled: AtomicBool::new(false), gives_up: AtomicBool::new(false) });
+    let told = Arc::new(Signals::default());
     let following = {
         let (told, addrs) = (told.clone(), addrs.clone());
         std::thread::spawn(move || follow(clients(), &addrs, &told))
@@ -379,6 +384,12 @@ fn hop(loses_tails: bool) {
             std::thread::spawn(move || publish(addr, nth, &stop))
         })
         .collect();
+    let begins = Instant::now();
+    while told.begun.load(Ordering::SeqCst) < clients() {
+        let begun = told.begun.load(Ordering::SeqCst);
+        assert!(begins.elapsed() < SETTLE, "{begun} clients have had an event, of {}", clients());
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let trouble = make_trouble(&mut server, &mut nodes, &controls, &proxies, loses_tails);
     nodes.iter_mut().for_each(Node::wait_until_well);
     stop.store(true, Ordering::SeqCst);
