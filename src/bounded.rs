@@ -47,6 +47,12 @@ impl<T> Sender<T> {
         self.items.try_send(item).inspect_err(|_| self.places.give_back())
     }
 
+    /// A place for one item, which no other sender takes meanwhile; `None` when the queue is full or closed.
+    pub(crate) fn reserve(&self) -> Option<Place<'_, T>> {
+        (!self.is_closed() && self.places.take()).then_some(Place { sender: self })
+    }
+
+    #[cfg(test)]
     pub(crate) fn is_full(&self) -> bool {
         self.places.taken.load(Ordering::Acquire) >= self.places.capacity
     }
@@ -72,6 +78,26 @@ impl<T> Sender<T> {
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Sender<T> {
         Sender { items: self.items.clone(), places: self.places.clone() }
+    }
+}
+
+/// A place in a queue for one item. It is given back when it is dropped.
+pub(crate) struct Place<'a, T> {
+    sender: &'a Sender<T>,
+}
+
+impl<T> Place<'_, T> {
+    /// Puts the item there. One that comes when the queue was closed meanwhile is dropped, as those that wait are.
+    pub(crate) fn fill(self, item: T) {
+        if self.sender.items.try_send(item).is_ok() {
+            std::mem::forget(self);
+        }
+    }
+}
+
+impl<T> Drop for Place<'_, T> {
+    fn drop(&mut self) {
+        self.sender.places.give_back();
     }
 }
 
@@ -161,6 +187,21 @@ mod tests {
         receiver.close();
         assert!(matches!(sender.try_send(6), Err(TrySendError::Closed(6))));
         assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+    }
+
+    #[test]
+    fn a_place_is_nobody_elses_until_it_is_filled_or_given_back() {
+        let (sender, receiver) = bounded(1);
+        let place = sender.reserve().unwrap();
+        assert!(sender.reserve().is_none() && sender.try_send(1).is_err());
+        place.fill(2);
+        assert!(sender.reserve().is_none() && sender.len() == 1);
+        assert_eq!(receiver.try_recv(), Ok(2));
+        drop(sender.reserve().unwrap());
+        let late = sender.reserve().unwrap();
+        receiver.close();
+        late.fill(3);
+        assert!(sender.reserve().is_none() && !sender.is_full());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 #[cfg(feature = "capi")]
 use crate::bounded::WeakReceiver;
-use crate::bounded::{bounded, Receiver, Sender};
+use crate::bounded::{bounded, Place, Receiver, Sender};
 use crate::client_stream::ClientStream;
 use crate::receive;
 use crate::seldom::Seldom;
@@ -18,7 +18,7 @@ use crate::seldom::Seldom;
 const CAPACITY_MAX: usize = 1 << 16;
 
 /// Clients can bring this about as often as they like.
-static LOST: Seldom = Seldom::new();
+static FULL: Seldom = Seldom::new();
 
 /// Makes a [`Fallback`] for [`ListenOptions::fallback`](crate::ListenOptions::fallback), and the
 /// receiver of the requests that come through it.
@@ -148,24 +148,18 @@ pub struct Fallback {
 }
 
 impl Fallback {
-    /// Whether a request that comes now can be put in the queue.
-    pub(crate) fn has_capacity(&self) -> bool {
-        !self.sender.is_full() && !self.sender.is_closed()
-    }
-
-    /// Puts a request in the queue. False when the queue is full after all, since another shard has
-    /// filled it: then the connection is closed.
-    pub(crate) fn put(&self, request: UnhandledRequest) -> bool {
-        let is_taken = self.sender.try_send(request).is_ok();
-        if !is_taken {
-            LOST.log(|more| {
+    /// A place for a request in the queue, which no other shard takes meanwhile; `None` when it is full or closed.
+    pub(crate) fn reserve(&self) -> Option<Place<'_, UnhandledRequest>> {
+        let place = self.sender.reserve();
+        if place.is_none() && !self.sender.is_closed() {
+            FULL.log(|more| {
                 log::warn!(
-                    "the fallback is full, and a connection is closed; give it a larger \
+                    "the fallback is full, and a client is answered 503; give it a larger \
                      capacity{more}"
                 );
             });
         }
-        is_taken
+        place
     }
 }
 

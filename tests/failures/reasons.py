@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Prints why a test suite failed, of the log of its run, in about a hundred lines:
+"""Prints why a test suite failed, of the log of its run, in about a hundred lines, or which of its tests failed:
 
     tests/failures/reasons.py LOG
+    tests/failures/reasons.py --names LOG
 
 What each test runner says of a test that failed may be thousands of lines before the end of the log, so the end
 alone does not show it. These are printed, each with the number of its line: Rust's panics, the messages of
-pytest, of Go, of Node.js and of the tests in C and in shell, and the end of the log.
+pytest, of Go, of Node.js and of the tests in C and in shell, and the end of the log. The names are one line for
+each test, for the summary of all suites, since of a long output often its end alone is kept.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from pathlib import Path
 
 LINES_MAX = 100
 LINE_CHARACTERS_MAX = 400
+NAMES_MAX = 8
+NAME_CHARACTERS_MAX = 160
 PANICS_MAX = 5
 #: How many lines behind the line of a panic are printed, if its message has as many.
 PANIC_LINES = 12
@@ -58,14 +62,33 @@ FAILURES = [
     ),
 ]
 
+#: How each runner names a test that failed. pytest says why behind the name.
+NAMES = re.compile(
+    r"\s*(?:test (?P<cargo>\S+)(?: - should panic)? \.\.\. FAILED$|(?:FAILED|ERROR) (?P<pytest>\S+::.*)|FAILED  (?P<shell>.+)"
+    r"|--- FAIL: (?P<go>\S+)|not ok \d+ - (?P<tap>.+)|✖ (?!failing tests)(?P<spec>.+))"
+)
+
 
 def main() -> int:
-    if len(sys.argv) != 2:
-        print(__doc__, file=sys.stderr)
-        return 2
-    for line in reasons(Path(sys.argv[1]).read_text(errors="replace").splitlines()):
+    match sys.argv[1:]:
+        case ["--names", path]:
+            tell = names
+        case [path]:
+            tell = reasons
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    for line in tell(Path(path).read_text(errors="replace").splitlines()):
         print(line)
     return 0
+
+
+def names(log: list[str]) -> list[str]:
+    """The tests that failed, each once, at most NAMES_MAX, and how many more there are."""
+    found = [found for line in log if (found := NAMES.match(line))]
+    each = list(dict.fromkeys(match[match.lastgroup or 0][:NAME_CHARACTERS_MAX] for match in found))
+    more = [f"and {len(each) - NAMES_MAX} more"] if len(each) > NAMES_MAX else []
+    return each[:NAMES_MAX] + more
 
 
 def reasons(log: list[str]) -> list[str]:

@@ -79,6 +79,29 @@ def test_what_each_runner_says_is_shown(log, why):
     assert why in said(FILLER, log, FILLER, AT_THE_END)
 
 
+@pytest.mark.parametrize(
+    "line, name",
+    [
+        ("test hub::tests::a_hub ... FAILED", "hub::tests::a_hub"),
+        ("FAILED tests/test_a.py::test_b - assert 3", "tests/test_a.py::test_b - assert 3"),
+        ("ERROR tests/test_a.py::test_c", "tests/test_a.py::test_c"),
+        ("FAILED  a hub has eight", "a hub has eight"),
+        ("    --- FAIL: TestA/b (0.0s)", "TestA/b"),
+        ("not ok 3 - a stream ends", "a stream ends"),
+        ("  ✖ a stream begins (36.0ms)", "a stream begins (36.0ms)"),
+    ],
+)
+def test_the_name_of_each_test_that_failed_is_told_once(line, name):
+    assert reasons.names([*FILLER, line, *FILLER, line, "✖ failing tests:"]) == [name]
+
+
+def test_names_are_bounded():
+    told = reasons.names([f"FAILED  number {n} {'x' * 5000}" for n in range(1000)])
+    assert len(told) == reasons.NAMES_MAX + 1
+    assert max(map(len, told)) <= reasons.NAME_CHARACTERS_MAX
+    assert told[-1] == f"and {1000 - reasons.NAMES_MAX} more"
+
+
 def test_the_end_is_shown_without_warnings_that_would_hide_it():
     shown = said(FILLER, ["the cause"], ["[2026 WARN fanfare::hub] at most 19082"] * 60)
     assert "the cause" in shown

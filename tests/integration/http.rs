@@ -2,6 +2,8 @@
 
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Barrier;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use fanfare::{
@@ -527,6 +529,38 @@ fn too_many_unhandled_requests_are_answered_with_503() {
     first.write_all(b"GET /x HTTP/1.0\r\n\r\n").unwrap();
     wait_until("it waits", || requests.waiting() == 1);
     assert_eq!(status(listener.local_addr(), "GET /x HTTP/1.0\r\n\r\n"), 503);
+}
+
+#[test]
+fn each_unhandled_request_is_answered_when_shards_compete_for_the_last_place() {
+    const CLIENTS: usize = 8;
+    const ROUNDS: usize = 200;
+    let (fallback, requests) = fanfare::fallback(1);
+    let options = ListenOptions::default().fallback(fallback);
+    let (hub, listener) = serve_with(shards(4), options);
+    let addr = listener.local_addr();
+    let taker = thread::spawn(move || {
+        for mut request in requests {
+            request.stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        }
+    });
+    let together = Barrier::new(CLIENTS);
+    let ask = || {
+        together.wait();
+        answer(addr, "GET /x HTTP/1.0\r\n\r\n")
+    };
+    let answers = thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| scope.spawn(|| (0..ROUNDS).map(|_| ask()).collect::<Vec<_>>()))
+            .collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect::<Vec<_>>()
+    });
+    for answer in &answers {
+        let is_one = ["HTTP/1.1 200 ", "HTTP/1.1 503 "].iter().any(|one| answer.starts_with(one));
+        assert!(is_one, "{answer:?}");
+    }
+    drop((listener, hub));
+    taker.join().unwrap();
 }
 
 #[test]

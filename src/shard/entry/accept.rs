@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use crate::bounded::Place;
 use crate::client_stream::ClientStream;
 use crate::fallback::{Fallback, UnhandledRequest};
 use crate::seldom::Seldom;
@@ -111,25 +112,25 @@ impl Shard {
             (head, peer) = (&head[skip..], known);
             step = acceptor.handshake.step(head, &peer, true);
         }
-        match (step, &acceptor.fallback) {
-            (HandshakeStep::Unhandled, Some(fallback))
-                if may_fall_back && fallback.has_capacity() =>
-            {
-                if !fall_back(fallback, stream, head.to_vec(), &peer) {
-                    self.link().counters.refused_connections.add(1);
+        match step {
+            HandshakeStep::Unhandled => {
+                let fallback = acceptor.fallback.as_ref().filter(|_| may_fall_back);
+                match fallback.and_then(Fallback::reserve) {
+                    Some(place) => {
+                        if !fall_back(place, stream, head.to_vec(), &peer) {
+                            self.link().counters.refused_connections.add(1);
+                        }
+                    }
+                    None => refuse(acceptor.handshake.fallback_is_full()),
                 }
             }
-            (HandshakeStep::Unhandled, _) => refuse(acceptor.handshake.fallback_is_full()),
-            (HandshakeStep::Answer(answer), _) => refuse(answer),
+            HandshakeStep::Answer(answer) => refuse(answer),
             // Nothing that could be said would be right for whatever it is about to ask.
-            (
-                HandshakeStep::More
-                | HandshakeStep::Peer { .. }
-                | HandshakeStep::Content { .. }
-                | HandshakeStep::Ask { .. }
-                | HandshakeStep::Join(_),
-                _,
-            ) => self.link().counters.refused_connections.add(1),
+            HandshakeStep::More
+            | HandshakeStep::Peer { .. }
+            | HandshakeStep::Content { .. }
+            | HandshakeStep::Ask { .. }
+            | HandshakeStep::Join(_) => self.link().counters.refused_connections.add(1),
         }
         self.scratch.received = scratch;
     }
@@ -182,9 +183,9 @@ impl Shard {
 }
 
 /// Hands a connection to the part of the program that serves what is not an event stream. False
-/// when the queue is full after all.
+/// when it was reset meanwhile.
 pub(in crate::shard) fn fall_back(
-    fallback: &Fallback,
+    place: Place<'_, UnhandledRequest>,
     stream: Stream,
     read: Vec<u8>,
     peer: &Peer,
@@ -192,7 +193,8 @@ pub(in crate::shard) fn fall_back(
     match ClientStream::of(stream.into_fd()) {
         Ok(stream) => {
             let Peer { connection: peer, client: addr, is_proxy, .. } = *peer;
-            fallback.put(UnhandledRequest { stream, read, addr, peer, is_proxy })
+            place.fill(UnhandledRequest { stream, read, addr, peer, is_proxy });
+            true
         }
         // Some systems do not say what kind a socket is that its peer has reset.
         Err(_) => false,

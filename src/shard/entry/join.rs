@@ -6,7 +6,9 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::authorizer::Verdict;
+use crate::bounded::Place;
 use crate::envelope::Envelope;
+use crate::fallback::{Fallback, UnhandledRequest};
 use crate::filter::Subscription;
 use crate::frame::Wire;
 use crate::metrics::DisconnectReason;
@@ -346,11 +348,10 @@ impl Shard {
             HandshakeStep::Unhandled => {
                 let acceptor = handshaking.acceptor.clone();
                 let read = head.into_owned();
-                // Another shard may take the fallback's last free slot first; then the connection
-                // is closed.
-                match &acceptor.fallback {
-                    Some(fallback) if fallback.has_capacity() => self.send_to_fallback(key, read),
-                    _ => {
+                let place = acceptor.fallback.as_ref().and_then(Fallback::reserve);
+                match place {
+                    Some(place) => self.send_to_fallback(key, read, place),
+                    None => {
                         self.link().counters.refused_connections.add(1);
                         self.answer(key, &acceptor.handshake.fallback_is_full());
                     }
@@ -389,15 +390,13 @@ impl Shard {
     }
 
     /// Hands a connection to the part of the program that serves what is not an event stream.
-    fn send_to_fallback(&mut self, key: Key, read: Vec<u8>) {
+    fn send_to_fallback(&mut self, key: Key, read: Vec<u8>, place: Place<'_, UnhandledRequest>) {
         let Connection { sink, state } = self.remove(key.index);
         let (Sink::Socket(stream), State::Handshaking(handshaking)) = (sink, state) else { return };
         // It is registered only if its head came in several pieces.
         let _ = self.poller.remove(stream.as_fd());
-        if let Some(fallback) = &handshaking.acceptor.fallback {
-            if !fall_back(fallback, stream, read, &handshaking.peer) {
-                self.link().counters.refused_connections.add(1);
-            }
+        if !fall_back(place, stream, read, &handshaking.peer) {
+            self.link().counters.refused_connections.add(1);
         }
     }
 
