@@ -49,7 +49,8 @@ impl<T> Sender<T> {
 
     /// A place for one item, which no other sender takes meanwhile; `None` when the queue is full or closed.
     pub(crate) fn reserve(&self) -> Option<Place<'_, T>> {
-        (!self.is_closed() && self.places.take()).then_some(Place { sender: self })
+        let is_taken = !self.is_closed() && self.places.take();
+        is_taken.then(|| Place { sender: self })
     }
 
     #[cfg(test)]
